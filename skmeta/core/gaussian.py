@@ -1,0 +1,38 @@
+"""What is known of some of jointly Gaussian variables when others are seen."""
+
+import numpy as np
+from scipy.linalg import eigh, pinvh
+
+# Directions with less than this share of the largest variance carry rounding only.
+RELATIVE_RANK = 1e-10
+
+
+def regression(covariance, cross_covariance):
+    """Coefficients (given, wanted) of the conditional mean: C_gg^+ C_gw.
+
+    What is given is brought to unit variance first, so that a variable counts for what
+    it says and not for its units; one without variance counts for nothing.
+    """
+    deviation = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
+    varies = deviation > 0
+    unit = np.where(varies, deviation, 1.0)
+    correlation = covariance / unit / unit[:, None]
+    inverse = pinvh(correlation[np.ix_(varies, varies)], rtol=RELATIVE_RANK)
+    coefficients = np.zeros_like(cross_covariance)
+    coefficients[varies] = inverse @ (cross_covariance[varies] / unit[varies, None])
+    return coefficients / unit[:, None]
+
+
+def log_density(rows, covariance):
+    """Log-density (n,) of centred rows (n, d) under N(0, covariance).
+
+    Variables without variance do not count as dimensions; directions in which the
+    others are determined by each other keep a floor of variance, so that a departure
+    from them counts against a row instead of being ignored.
+    """
+    varies = np.diagonal(covariance) > 0
+    values, vectors = eigh(covariance[np.ix_(varies, varies)])
+    values = np.maximum(values, values.max(initial=0.0) * RELATIVE_RANK)
+    whitened = (rows[:, varies] @ vectors) / np.sqrt(values)
+    constant = len(values) * np.log(2 * np.pi) + np.log(values).sum()
+    return -0.5 * (constant + np.einsum("ij,ij->i", whitened, whitened))

@@ -1,0 +1,163 @@
+"""Whitening of the views: coordinates in which the shrunk within-view matrix is I.
+
+Every view i has B_i = (1 - c_i) C_i + c_i mu_i I over its columns that vary, mu_i their
+mean variance (1 where they are standardised). From moments alone the Cholesky factor of
+B_i whitens it; where that would lose digits, the singular value decomposition of the
+rows, or of their triangular factor, does.
+
+References
+----------
+Chen, Wiesel, Eldar & Hero (2010), "Shrinkage algorithms for MMSE covariance
+estimation", IEEE Transactions on Signal Processing 58(10), eq. 23 (OAS).
+"""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import LinAlgError, cholesky, eigh, qr, solve_triangular, svd
+from scipy.linalg.lapack import dpocon
+
+EPS = np.finfo(np.float64).eps
+
+# The rounding error of a correlation found from moments is about cond(B) * EPS. Beyond
+# this condition number it would come near the 1e-10 that is promised.
+MAX_CONDITION = 1e5
+
+# A Gram matrix of rows squares the condition number. From this much shrinkage on, what
+# it loses lies below what shrinkage lets through.
+MIN_SHRINKAGE_OF_GRAM = 1e-6
+
+
+class Whitening(NamedTuple):
+    """All views in coordinates where each shrunk within-view matrix is I."""
+
+    cross: dict[tuple[int, int], np.ndarray]  # (a, b), a < b -> (rank_a, rank_b)
+    lift: list[Callable]  # whitened weights (rank, k) -> column weights (p, k)
+    ranks: list[int]
+
+
+def oas_shrinkage(n, n_columns, trace, squared_norm):
+    """The OAS shrinkage of an (n_columns, n_columns) covariance with these moments."""
+    if n_columns == 0:
+        return 1.0
+    mean_square, mu = squared_norm / n_columns**2, trace / n_columns
+    numerator = mean_square + mu**2
+    denominator = (n + 1.0) * (mean_square - mu**2 / n_columns)
+    if denominator <= numerator * EPS:  # a scalar covariance: nothing to shrink
+        return 1.0
+    return float(min(numerator / denominator, 1.0))
+
+
+# ---- whitening from moments ----------------------------------------------------------
+
+
+def whiten_moments(covariance, slices, shrinkage):
+    """Whiten by Cholesky factors, or None where a view is too ill-conditioned for it.
+
+    Parameters
+    ----------
+    covariance : ndarray (p, p)
+        Of all views' varying columns side by side.
+    slices : list of slice
+        Where each view stands.
+    shrinkage : list of float
+    """
+    factors = []
+    for where, c in zip(slices, shrinkage, strict=True):
+        within = shrink(covariance[where, where], c)
+        try:
+            factor = cholesky(within, lower=True)
+        except LinAlgError:
+            return None
+        reciprocal, _ = dpocon(factor, np.abs(within).sum(axis=0).max(), uplo="L")
+        if reciprocal * MAX_CONDITION < 1.0:
+            return None
+        factors.append(factor)
+    cross = {}
+    for a, b in combinations(range(len(slices)), 2):
+        half = solve_triangular(
+            factors[a], covariance[slices[a], slices[b]], lower=True
+        )
+        cross[a, b] = solve_triangular(factors[b], half.T, lower=True).T
+    lift = [partial(solve_triangular, f, lower=True, trans="T") for f in factors]
+    return Whitening(cross, lift, [len(f) for f in factors])
+
+
+def shrink(covariance, c):
+    """(1 - c) C + c mu I, mu the mean variance."""
+    shrunk = (1.0 - c) * covariance
+    if c > 0 and len(shrunk):
+        shrunk.flat[:: len(shrunk) + 1] += c * np.trace(covariance) / len(shrunk)
+    return shrunk
+
+
+# ---- whitening from rows -------------------------------------------------------------
+
+
+def triangular_factor(blocks, n_columns):
+    """R of the QR decomposition of rows that come in blocks: R'R is their Gram matrix.
+
+    Orthogonal transformations square no condition number: what is read off R has the
+    accuracy of the rows themselves, in memory that does not grow with them.
+    """
+    factor = np.empty((0, n_columns))
+    for rows in blocks:
+        factor = qr(np.vstack([factor, rows]), mode="r", overwrite_a=True)[0]
+        factor = factor[:n_columns]
+    return factor
+
+
+def whiten_rows(rows, slices, shrinkage, n, resolution):
+    """Whiten by the singular value decomposition of centred rows, or of their factor.
+
+    Parameters
+    ----------
+    rows : ndarray (r, p)
+        With ``rows.T @ rows / n`` the covariance of all views' varying columns.
+    slices, shrinkage : list
+    n : float
+        The count behind the rows.
+    resolution : list of float
+        Per view, the size (in the 2-norm) of what rounding of the input may have
+        added to its rows: singular values below it are no signal.
+    """
+    bases, scales, lift = [], [], []
+    for where, c, noise in zip(slices, shrinkage, resolution, strict=True):
+        view = rows[:, where]
+        mu = np.vdot(view, view) / n / max(1, view.shape[1])
+        left, size, right = _thin_svd(view, squared=c >= MIN_SHRINKAGE_OF_GRAM)
+        floor = max(size[0] * EPS * max(view.shape), noise) if len(size) else 0.0
+        kept = size > floor
+        left, size, right = left[:, kept], size[kept], right[kept]
+        root = np.sqrt((1.0 - c) * size**2 / n + c * mu)  # of B along each axis
+        bases.append(left)
+        scales.append(size / np.sqrt(n) / root)
+        lift.append(partial(_combine, right, root))
+    cross = {
+        (a, b): scales[a][:, None] * (bases[a].T @ bases[b]) * scales[b]
+        for a, b in combinations(range(len(slices)), 2)
+    }
+    return Whitening(cross, lift, [len(s) for s in scales])
+
+
+def _combine(right, root, whitened):
+    return right.T @ (whitened / root[:, None])
+
+
+def _thin_svd(view, squared):
+    """Thin SVD; of a wide view through its (r, r) Gram matrix where ``squared`` allows.
+
+    The Gram matrix squares the condition number, which a shrunk problem does not see.
+    """
+    n_rows, n_columns = view.shape
+    if n_rows >= n_columns or not squared:
+        return svd(view, full_matrices=False, check_finite=False)
+    values, vectors = eigh(view @ view.T)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    kept = values > max(values[0], 0.0) * EPS * n_columns
+    size = np.sqrt(values[kept])
+    vectors = vectors[:, kept]
+    return vectors, size, (view.T @ (vectors / size)).T

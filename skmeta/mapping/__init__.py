@@ -1,0 +1,6 @@
+"""Mappers of several views into one shared space, and retrieval across them."""
+
+from skmeta.mapping._cca import CCAMapper
+from skmeta.mapping._retriever import CrossModalRetriever
+
+__all__ = ["CCAMapper", "CrossModalRetriever"]

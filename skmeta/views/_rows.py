@@ -1,0 +1,108 @@
+"""What can be asked of any container of rows: some of them, and which are null.
+
+Optional libraries are recognised by their objects; none is imported.
+"""
+
+import sys
+
+import numpy as np
+from scipy import sparse
+
+from skmeta._compat import safe_indexing
+
+
+def is_frame(rows):
+    """Whether ``rows`` are a pandas or polars DataFrame or Series."""
+    return _is_pandas(rows) or _is_polars(rows)
+
+
+def _is_pandas(rows):
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(rows, pandas.DataFrame | pandas.Series)
+
+
+def _is_polars(rows):
+    polars = sys.modules.get("polars")
+    return polars is not None and isinstance(rows, polars.DataFrame | polars.Series)
+
+
+def is_torch(rows):
+    """Whether ``rows`` are a torch tensor."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(rows, torch.Tensor)
+
+
+def to_numpy(tensor):
+    """A numpy array of a torch tensor, wherever it is and whatever graph it is in."""
+    return tensor.detach().cpu().numpy()
+
+
+def pandas_index(rows):
+    """The index of pandas rows, None of others."""
+    return rows.index if _is_pandas(rows) else None
+
+
+def take_rows(rows, key):
+    """The rows at an integer array or slice, in the same kind of container."""
+    if is_torch(rows) and not isinstance(key, slice):
+        return rows[np.asarray(key).tolist()]
+    if sparse.issparse(rows):
+        # Not every sparse format can be indexed, and dok_array is a dict.
+        return (rows if rows.format in ("csr", "lil") else rows.tocsr())[key]
+    if isinstance(rows, list):
+        return rows[key] if isinstance(key, slice) else [rows[i] for i in key]
+    return safe_indexing(rows, key)
+
+
+def null_rows(rows):
+    """Mask of the rows in which every entry is null, or None where no row is."""
+    mask = _null_mask(rows)
+    return mask if mask is not None and mask.any() else None
+
+
+def _null_mask(rows):
+    if sparse.issparse(rows):
+        return None
+    if _is_pandas(rows):
+        null = rows.isna()
+        return null.all(axis=1).to_numpy() if rows.ndim == 2 else null.to_numpy()
+    if _is_polars(rows):
+        columns = rows.get_columns() if hasattr(rows, "get_columns") else [rows]
+        return np.all([_polars_null(column) for column in columns], axis=0)
+    if isinstance(rows, list):
+        return np.fromiter((_is_null(row) for row in rows), bool, len(rows))
+    array = to_numpy(rows) if is_torch(rows) else np.asarray(rows)
+    axes = tuple(range(1, array.ndim))
+    if array.dtype.kind == "f":
+        return null_rows_of_floats(array, axes)
+    if array.dtype.kind == "O":
+        null = np.fromiter((_is_null(v) for v in array.flat), bool, array.size)
+        return null.reshape(array.shape).all(axis=axes)
+    return None
+
+
+def null_rows_of_floats(array, axes):
+    """Mask of all-NaN rows, or None; looks on where the first column has one."""
+    first = array[(slice(None), *(0 for _ in axes))] if array.size else array
+    candidates = np.flatnonzero(np.isnan(first))
+    if len(candidates) == 0:
+        return None
+    mask = np.zeros(len(array), bool)
+    mask[candidates] = np.isnan(array[candidates]).all(axis=axes)
+    return mask
+
+
+def _polars_null(column):
+    null = column.is_null()
+    if column.dtype.is_float():
+        null = null | column.is_nan().fill_null(False)
+    return null.to_numpy()
+
+
+def _is_null(value):
+    """None, NaN and pandas' NA (whose comparison with itself is no boolean)."""
+    if value is None:
+        return True
+    if isinstance(value, float | np.floating):
+        return value != value
+    return type(value).__name__ in ("NAType", "NaTType")
