@@ -4,6 +4,9 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+# Read when scipy is first imported: scikit-learn's array-API check is skipped without.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 # Set before anything imports matplotlib; subprocesses inherit it.
 os.environ.setdefault("MPLBACKEND", "Agg")
 

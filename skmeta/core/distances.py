@@ -1,8 +1,8 @@
 """The one registry of metrics. Smaller is nearer, whatever the metric.
 
-A metric is a `prepare` step for each side (done once a row), a `block` of values between
-prepared rows that order them, and `finish`, which makes distances of these. `exact`
-gives the distances of given pairs without the rounding that products of matrices bring.
+A metric is a `prepare` step for each side (done once a row), a `block` of values that
+order pairs of prepared rows, and `finish`, which makes distances of these. `exact` gives
+the distances of given pairs without the rounding that products of matrices bring.
 """
 
 from collections.abc import Callable

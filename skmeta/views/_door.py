@@ -192,7 +192,7 @@ class PairReader:
         self._check_not_views(X, y)
         first = self._check_x(estimator, X, reset=True)
         second = self._check_y(y, min_rows=2)
-        self.y_ndim = _as_table(y, "Y", min_rows=2).ndim
+        self.y_ndim = len(_as_table(y, "Y", min_rows=2).shape)
         self.n_features = {"X": first[0].shape[1], "Y": second[0].shape[1]}
         return self._pair(X, first, y, second)
 
@@ -236,7 +236,7 @@ class PairReader:
 
     def _check_y(self, y, *, n_features=None, min_rows=1):
         y = _as_table(y, "Y", min_rows=min_rows)
-        if y.ndim == 1:
+        if len(y.shape) == 1:
             y = _as_column(y)
         return check_view(y, "Y", n_features=n_features, min_rows=min_rows)
 

@@ -70,7 +70,7 @@ def _null_mask(rows):
         columns = rows.get_columns() if hasattr(rows, "get_columns") else [rows]
         return np.all([_polars_null(column) for column in columns], axis=0)
     if isinstance(rows, list):
-        return np.fromiter((_is_null(row) for row in rows), bool, len(rows))
+        return np.fromiter((_is_null_row(row) for row in rows), bool, len(rows))
     array = to_numpy(rows) if is_torch(rows) else np.asarray(rows)
     axes = tuple(range(1, array.ndim))
     if array.dtype.kind == "f":
@@ -97,6 +97,13 @@ def _polars_null(column):
     if column.dtype.is_float():
         null = null | column.is_nan().fill_null(False)
     return null.to_numpy()
+
+
+def _is_null_row(row):
+    if isinstance(row, list | tuple | np.ndarray) and len(row):
+        array = np.asarray(row)
+        return array.dtype.kind == "f" and bool(np.isnan(array).all())
+    return _is_null(row)
 
 
 def _is_null(value):

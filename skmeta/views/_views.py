@@ -244,11 +244,6 @@ def _describe(array):
 def _check_container(name, array):
     if isinstance(array, tuple):
         array = list(array)
-    if isinstance(array, list) and array:
-        # Rows of equal shape are one array; of unequal length, they stay sequences.
-        nested = all(isinstance(row, list | tuple | np.ndarray) for row in array)
-        if nested and len({np.shape(row) for row in array}) == 1:
-            array = np.asarray(array)
     if not (sparse.issparse(array) or is_frame(array) or is_torch(array)) and not (
         isinstance(array, list)
     ):

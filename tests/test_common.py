@@ -1,0 +1,60 @@
+"""scikit-learn's own checks, every one, for every estimator."""
+
+import numpy as np
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmeta import CCAMapper, CrossModalRetriever
+
+COLUMNS = ColumnTransformer(
+    [("a", StandardScaler(), slice(0, 1)), ("b", "passthrough", slice(0, 2))]
+)
+
+
+@parametrize_with_checks(
+    [
+        CCAMapper(),
+        CCAMapper(shrinkage=0.5, correlation_power=0, standardize=False),
+        CrossModalRetriever(CCAMapper()),
+    ]
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+# Not among the above, but run by scikit-learn on its own estimators. Some of them fit
+# on a frame and transform an array on purpose.
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_get_feature_names_out_error",
+        "check_transformer_get_feature_names_out",
+        "check_transformer_get_feature_names_out_pandas",
+        "check_set_output_transform",
+        "check_set_output_transform_pandas",
+        "check_set_output_transform_polars",
+        "check_global_output_transform_pandas",
+        "check_global_set_output_transform_polars",
+        "check_inplace_ensure_writeable",
+        "check_param_validation",
+        "check_dataframe_column_names_consistency",
+        "check_n_features_in_after_fitting",
+    ],
+)
+def test_scikit_learn_checks_of_its_own(check):
+    from sklearn.utils import estimator_checks
+
+    getattr(estimator_checks, check)("CCAMapper", CCAMapper())
+
+
+def test_tags_say_when_y_is_needed():
+    from sklearn.utils import get_tags
+
+    assert get_tags(CCAMapper()).target_tags.required
+    assert not get_tags(CCAMapper(views={"a": [0], "b": [1]})).target_tags.required
+    assert np.isin(
+        "float32", get_tags(CCAMapper()).transformer_tags.preserves_dtype
+    ).all()
