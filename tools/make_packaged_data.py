@@ -84,7 +84,7 @@ def make_emoji(source, out):
     write_table(out / "emoji.csv.xz", {k: [row[k] for row in rows] for k in names})
     with np.load(source / "emoji.npz", allow_pickle=False) as full:
         google, twitter = full["img_google"], full["img_twitter"]
-        embeddings = np.asfortranarray(full["minilm_label_keywords"])
+        embeddings = full["minilm_label_keywords"]
     write_array(out / "emoji.images.npy.xz", google, record_bytes=4)
     write_array(out / "emoji.images_twitter.npy.xz", twitter, record_bytes=4)
     write_array(out / "emoji.embeddings.npy.xz", embeddings)
