@@ -26,7 +26,7 @@ def test_scikit_learn_checks(estimator, check):
 
 # Not among the above, but run by scikit-learn on its own estimators. Some of them fit
 # on a frame and transform an array on purpose.
-@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
 @pytest.mark.parametrize(
     "check",
     [

@@ -79,72 +79,90 @@ def solve(views, *, n_components, shrinkage, standardize, weights=None):
         If a view has no variance, or values whose squares overflow.
     """
     slices = stack_slices(views)
-    width = max(where.stop - where.start for where in slices.values())
+    data = _standardised(views, weights, slices, standardize)
+    amount = [
+        _oas(data, where) if c == "auto" else float(c)
+        for where, c in zip(data.slices, shrinkage.values(), strict=True)
+    ]
+    noise = [
+        _resolution(array.dtype, data, slices[name]) for name, array in views.items()
+    ]
+    problem = data.slices, amount, data.n, noise
+    whitening = None
+    if data.rows is None:
+        whitening = whiten_moments(data.covariance, *problem)
+        if whitening is None:
+            blocks = _standardised_blocks(views, weights, data)
+            factor = triangular_factor(blocks, len(data.kept))
+            data = data._replace(covariance=None, rows=factor)
+    if whitening is None:
+        whitening = whiten_rows(data.rows, *problem)
+    eigenvalues, directions = align(whitening, n_components)
+    deviation = data.deviation[data.kept] / data.scale[data.kept]
+    scores = normalise(directions, data.slices, data.times_covariance, deviation)
+    return Solution(
+        n=data.n,
+        shrinkage=dict(zip(slices, amount, strict=True)),
+        ranks=dict(zip(slices, whitening.ranks, strict=True)),
+        n_varying={
+            name: where.stop - where.start
+            for name, where in zip(slices, data.slices, strict=True)
+        },
+        **_in_units(scores, eigenvalues, n_components, slices, data),
+    )
+
+
+class Standardised(NamedTuple):
+    """The columns that vary, of all views side by side, standardised."""
+
+    n: float
+    mean: np.ndarray  # (p,) of all columns
+    deviation: np.ndarray  # (p,) of all columns
+    scale: np.ndarray  # (p,) by which columns are divided
+    kept: np.ndarray  # (p_kept,) indices of the columns that vary
+    slices: list[slice]  # where each view stands among them
+    covariance: np.ndarray | None  # (p_kept, p_kept), or else
+    rows: np.ndarray | None  # (r, p_kept) with rows' rows / n the covariance
+
+    def times_covariance(self, matrix):
+        """C @ matrix, from whichever of the two there is."""
+        if self.rows is None:
+            return self.covariance @ matrix
+        return self.rows.T @ (self.rows @ matrix) / self.n
+
+
+def _standardised(views, weights, slices, standardize):
     p = sum(array.shape[1] for array in views.values())
-    if len(next(iter(views.values()))) <= width:
-        # Wider than long: the rows are smaller than their Gram matrix.
-        rows = np.concatenate([b for b, _ in stacked_blocks(views)])
-        n, mean = mo.centre(rows, weights)
-        gram, squares = None, np.einsum("ij,ij->j", rows, rows)
-    else:
-        rows = None
-        n, mean, gram = mo.of_blocks(stacked_blocks(views, weights), p)
-        squares = np.diagonal(gram)
-    variance = mo.variances(n, mean, squares)
+    widest = max(array.shape[1] for array in views.values())
+    # Overflow is found below, and reported with the name of the view.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if len(next(iter(views.values()))) <= widest:
+            # Wider than long: the rows are smaller than their Gram matrix.
+            rows = np.concatenate([block for block, _ in stacked_blocks(views)])
+            n, mean = mo.centre(rows, weights)
+            gram, squares = None, np.einsum("ij,ij->j", rows, rows)
+        else:
+            rows = None
+            n, mean, gram = mo.of_blocks(stacked_blocks(views, weights), p)
+            squares = np.diagonal(gram)
+        variance = mo.variances(n, mean, squares)
     _check_variance(variance, slices)
 
-    varies = variance > 0
     deviation = np.sqrt(variance)
     scale = np.ones(p)
     for name, where in slices.items():
         if standardize[name]:
-            scale[where] = np.where(varies[where], deviation[where], 1.0)
-    kept = np.flatnonzero(varies)
-    ends = np.concatenate([[0], np.cumsum(varies)])
+            scale[where] = np.where(deviation[where] > 0, deviation[where], 1.0)
+    kept = np.flatnonzero(deviation)
+    ends = np.concatenate([[0], np.cumsum(deviation > 0)])
     inner = [slice(int(ends[s.start]), int(ends[s.stop])) for s in slices.values()]
-
     if gram is None:
-        rows = rows[:, kept] / scale[kept]
-        covariance = None
+        rows, covariance = rows[:, kept] / scale[kept], None
     else:
         covariance = gram[np.ix_(kept, kept)]
         covariance /= n * scale[kept]
         covariance /= scale[kept, None]
-    amount = {
-        name: _oas(rows, covariance, where, n) if shrinkage[name] == "auto"
-        else float(shrinkage[name])
-        for name, where in zip(slices, inner, strict=True)
-    }  # fmt: skip
-
-    whitening = None
-    if covariance is not None:
-        whitening = whiten_moments(covariance, inner, list(amount.values()))
-        if whitening is None:
-            blocks = _standardised_blocks(views, weights, mean, scale, kept)
-            rows = triangular_factor(blocks, len(kept))
-    if whitening is None:
-        noise = [
-            _resolution(array.dtype, n, mean[where], deviation[where], scale[where])
-            for array, where in zip(views.values(), slices.values(), strict=True)
-        ]
-        whitening = whiten_rows(rows, inner, list(amount.values()), n, noise)
-
-    def times_covariance(stacked):
-        if rows is None:
-            return covariance @ stacked
-        return rows.T @ (rows @ stacked) / n
-
-    eigenvalues, directions = align(whitening, n_components)
-    scores = normalise(directions, inner, times_covariance)
-    return _in_units(
-        scores, eigenvalues, n_components, slices, kept, n, mean, deviation, scale
-    )._replace(
-        shrinkage=amount,
-        ranks=dict(zip(slices, whitening.ranks, strict=True)),
-        n_varying={
-            name: s.stop - s.start for name, s in zip(slices, inner, strict=True)
-        },
-    )
+    return Standardised(n, mean, deviation, scale, kept, inner, covariance, rows)
 
 
 def _check_variance(variance, slices):
@@ -161,63 +179,57 @@ def _check_variance(variance, slices):
             )
 
 
-def _oas(rows, covariance, where, n):
-    if covariance is not None:
-        c = covariance[where, where]
-        return oas_shrinkage(n, len(c), np.trace(c), np.vdot(c, c))
-    view = rows[:, where]
-    small = view @ view.T if view.shape[0] < view.shape[1] else view.T @ view
-    return oas_shrinkage(
-        n, view.shape[1], np.trace(small) / n, np.vdot(small, small) / n**2
-    )
+def _oas(data, where):
+    if data.rows is None:
+        c = data.covariance[where, where]
+        return oas_shrinkage(data.n, len(c), np.trace(c), np.vdot(c, c))
+    view = data.rows[:, where]
+    gram = view @ view.T if view.shape[0] < view.shape[1] else view.T @ view
+    gram /= data.n
+    return oas_shrinkage(data.n, view.shape[1], np.trace(gram), np.vdot(gram, gram))
 
 
-def _standardised_blocks(views, weights, mean, scale, kept):
+def _standardised_blocks(views, weights, data):
     for rows, weight in stacked_blocks(views, weights):
-        rows -= mean
+        rows -= data.mean
         if weight is not None:
             rows *= np.sqrt(weight)[:, None]
-        yield rows[:, kept] / scale[kept]
+        yield rows[:, data.kept] / data.scale[data.kept]
 
 
-def _resolution(dtype, n, mean, deviation, scale):
+def _resolution(dtype, data, where):
     """Bound of the 2-norm of what rounding to ``dtype`` may have added to the rows."""
     eps = max(EPS, np.finfo(dtype).eps) if dtype.kind == "f" else EPS
-    size = np.where(deviation > 0, np.hypot(mean, deviation) / scale, 0.0)
-    return eps * np.sqrt(n) * np.linalg.norm(size) / 2
+    deviation = data.deviation[where]
+    size = np.hypot(data.mean[where], deviation) / data.scale[where]
+    return eps * np.sqrt(data.n) * np.linalg.norm(size[deviation > 0]) / 2
 
 
-def _in_units(scores, values, k, slices, kept, n, mean, deviation, scale):
-    """Back to all columns, in their units, with zeros where there is no component."""
-    m, found, p = len(slices), len(values), len(mean)
+def _in_units(scores, values, k, slices, data):
+    """By view, for all columns in their units, zero where there is no component."""
+    m, found, p = len(slices), len(values), len(data.mean)
+    kept, scale = data.kept, data.scale[data.kept, None]
     weights, structure = np.zeros((p, k)), np.zeros((p, m, k))
-    weights[kept, :found] = np.vstack(scores.weights) / scale[kept, None]
-    structure[kept, :, :found] = (scores.structure * scale[kept, None]).reshape(
-        len(kept), m, found
-    )
+    weights[kept, :found] = np.vstack(scores.weights) / scale
+    structure[kept, :, :found] = (scores.structure * scale).reshape(-1, m, found)
     covariance = np.zeros((m, k, m, k))
     covariance[:, :found, :, :found] = scores.covariance.reshape(m, found, m, found)
-    own = np.vstack([structure[s, i] for i, s in enumerate(slices.values())])
-    loadings = np.zeros((p, k))
-    loadings[kept] = own[kept] / deviation[kept, None]
+    loadings = np.vstack([structure[s, i] for i, s in enumerate(slices.values())])
+    loadings[kept] /= data.deviation[kept, None]
     padding = np.zeros(k - found)
 
     def by_view(array):
         return {name: array[where] for name, where in slices.items()}
 
-    return Solution(
-        n=n,
-        means=by_view(mean),
-        deviations=by_view(deviation),
+    return dict(
+        means=by_view(data.mean),
+        deviations=by_view(data.deviation),
         weights=by_view(weights),
         loadings=by_view(loadings),
         structure=by_view(structure.reshape(p, m * k)),
         score_covariance=covariance.reshape(m * k, m * k),
         correlations=np.concatenate([scores.correlations, padding]),
         eigenvalues=np.concatenate([values, padding]),
-        shrinkage={},
-        ranks={},
-        n_varying={},
     )
 
 
@@ -274,7 +286,7 @@ class Scores(NamedTuple):
     structure: np.ndarray  # (p, m * k): covariance of every column with every score
 
 
-def normalise(weights, slices, times_covariance):
+def normalise(weights, slices, times_covariance, deviation):
     """Scale weights to unit-variance scores and fix their signs.
 
     Parameters
@@ -284,6 +296,8 @@ def normalise(weights, slices, times_covariance):
         Where each view's columns stand among all.
     times_covariance : callable
         ``(p, j) -> (p, j)``, the product of the unshrunk covariance of all columns.
+    deviation : ndarray (p,)
+        Standard deviations of the columns as they are here.
 
     Notes
     -----
@@ -308,6 +322,7 @@ def normalise(weights, slices, times_covariance):
             for i, where in enumerate(slices)
         ]
     )
+    loadings /= deviation[:, None]
     largest = np.abs(loadings).max(axis=0, initial=0.0)
     first = np.argmax(np.abs(loadings) >= largest - 1e-6, axis=0)
     sign = np.where(loadings[first, np.arange(k)] < 0, -1.0, 1.0)

@@ -1,7 +1,7 @@
 """The one registry of metrics. Smaller is nearer, whatever the metric.
 
 A metric is a `prepare` step for each side (done once a row), a `block` of values that
-order pairs of prepared rows, and `finish`, which makes distances of these. `exact` gives
+order pairs of prepared rows, and `finish`, which makes distances of these. `exact` has
 the distances of given pairs without the rounding that products of matrices bring.
 """
 

@@ -18,6 +18,11 @@ import numpy as np
 # rounding makes of a constant.
 CONSTANT_ULPS = 16
 
+EPS = np.finfo(np.float64).eps
+
+# Squares below this have lost digits to underflow.
+SMALLEST_SQUARES = np.finfo(np.float64).tiny / EPS
+
 
 class Moments(NamedTuple):
     """Count, means and centred Gram matrix of the columns of all views side by side."""
@@ -87,5 +92,6 @@ def variances(n, mean, sums_of_squares):
     division by its "standard deviation" would blow up to noise of unit variance.
     """
     variance = np.maximum(sums_of_squares, 0.0) / n
-    noise = CONSTANT_ULPS * np.finfo(np.float64).eps * np.abs(mean)
-    return np.where(variance <= noise**2, 0.0, variance)
+    noise = CONSTANT_ULPS * EPS * np.abs(mean)
+    constant = (np.sqrt(variance) <= noise) | (sums_of_squares < SMALLEST_SQUARES)
+    return np.where(constant, 0.0, variance)

@@ -54,8 +54,11 @@ def oas_shrinkage(n, n_columns, trace, squared_norm):
 # ---- whitening from moments ----------------------------------------------------------
 
 
-def whiten_moments(covariance, slices, shrinkage):
-    """Whiten by Cholesky factors, or None where a view is too ill-conditioned for it.
+def whiten_moments(covariance, slices, shrinkage, n, resolution):
+    """Whiten from moments alone, or None where that would cost digits.
+
+    A well-conditioned view goes by its Cholesky factor. One that is not goes, if it
+    is shrunk, by the eigenvalues of its covariance, which reveal its rank.
 
     Parameters
     ----------
@@ -64,26 +67,57 @@ def whiten_moments(covariance, slices, shrinkage):
     slices : list of slice
         Where each view stands.
     shrinkage : list of float
+    n : float
+        The count behind the covariance.
+    resolution : list of float
+        As for `whiten_rows`.
     """
-    factors = []
-    for where, c in zip(slices, shrinkage, strict=True):
-        within = shrink(covariance[where, where], c)
-        try:
-            factor = cholesky(within, lower=True)
-        except LinAlgError:
+    whiteners, lift, ranks = [], [], []
+    for where, c, noise in zip(slices, shrinkage, resolution, strict=True):
+        within = covariance[where, where]
+        # The unshrunk matrix, so that what shrinkage hides is found: the rank.
+        factor = _well_conditioned_factor(within)
+        if factor is not None:
+            if c > 0:
+                factor = cholesky(shrink(within, c), lower=True)
+            whiteners.append(partial(solve_triangular, factor, lower=True))
+            lift.append(partial(solve_triangular, factor, lower=True, trans="T"))
+            ranks.append(len(factor))
+        elif c >= MIN_SHRINKAGE_OF_GRAM:
+            axes, root = _principal_axes(within, c, noise**2 / n)
+            whiteners.append(partial(_project, axes, root))
+            lift.append(partial(_combine, axes.T, root))
+            ranks.append(len(root))
+        else:
             return None
-        reciprocal, _ = dpocon(factor, np.abs(within).sum(axis=0).max(), uplo="L")
-        if reciprocal * MAX_CONDITION < 1.0:
-            return None
-        factors.append(factor)
     cross = {}
     for a, b in combinations(range(len(slices)), 2):
-        half = solve_triangular(
-            factors[a], covariance[slices[a], slices[b]], lower=True
-        )
-        cross[a, b] = solve_triangular(factors[b], half.T, lower=True).T
-    lift = [partial(solve_triangular, f, lower=True, trans="T") for f in factors]
-    return Whitening(cross, lift, [len(f) for f in factors])
+        half = whiteners[a](covariance[slices[a], slices[b]])
+        cross[a, b] = whiteners[b](half.T).T
+    return Whitening(cross, lift, ranks)
+
+
+def _well_conditioned_factor(matrix):
+    """The lower Cholesky factor, or None where the condition number is too large."""
+    try:
+        factor = cholesky(matrix, lower=True)
+    except LinAlgError:
+        return None
+    norm = np.abs(matrix).sum(axis=0).max(initial=0.0)
+    reciprocal, _ = dpocon(factor, norm, uplo="L")
+    return factor if reciprocal * MAX_CONDITION >= 1.0 else None
+
+
+def _principal_axes(covariance, c, noise):
+    """Eigenvectors with signal, and the root of the shrunk matrix along them."""
+    values, vectors = eigh(covariance)
+    kept = values > max(values[-1] * EPS * 8 * len(values), noise)
+    mu = np.trace(covariance) / len(covariance)
+    return vectors[:, kept], np.sqrt((1.0 - c) * values[kept] + c * mu)
+
+
+def _project(axes, root, columns):
+    return (axes.T @ columns) / root[:, None]
 
 
 def shrink(covariance, c):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.utils.validation import check_array, validate_data
@@ -397,16 +398,19 @@ class ColumnsReader:
             rows, mask = self._rows_with(X, name, columns)
             if rows is None:
                 raise ValueError(f"No row has view {name!r}: every entry is null.")
-            single = ColumnTransformer(
-                [(name, clone(transformer), columns)],
-                sparse_threshold=1.0,
-                verbose_feature_names_out=False,
-            ).set_output(transform="default")
+            single = clone(
+                ColumnTransformer(
+                    [(name, transformer, columns)],
+                    sparse_threshold=1.0,
+                    verbose_feature_names_out=False,
+                )
+            )
             if mask is not None and y is not None:
                 y_rows = take_rows(y, np.flatnonzero(mask))
             else:
                 y_rows = y
-            array = single.fit_transform(rows, y_rows)
+            with config_context(transform_output="default"):
+                array = single.fit_transform(rows, y_rows)
             self.transformers[name], self.columns[name] = single, columns
             checked[name] = self._checked(name, array, mask, None)
         self.specs = None
@@ -436,12 +440,12 @@ class ColumnsReader:
                     f"Entry {int(np.argmax(missing))} of view {view!r} is missing; "
                     "nothing of the row is left to map."
                 )
-            checked = self._checked(view, fitted.transform(X), None, view)
+            checked = self._checked(view, _apply(fitted, X), None, view)
         else:
             X = self._check_table(X)
             if X.shape[1] == estimator.n_features_in_:
                 return self.read(estimator, X)
-            checked = self._checked(view, fitted.transform(X), None, view)
+            checked = self._checked(view, _apply(fitted, X), None, view)
         return _blocks({view: checked}, len(checked[0]))
 
     def _check_table(self, X):
@@ -467,7 +471,7 @@ class ColumnsReader:
         rows, mask = self._rows_with(X, name, self.columns[name])
         if rows is None:
             return np.zeros((len(mask), self.n_features[name])), mask
-        return self._checked(name, self.transformers[name].transform(rows), mask, name)
+        return self._checked(name, _apply(self.transformers[name], rows), mask, name)
 
     def _checked(self, name, array, mask, fitted):
         width = None if fitted is None else self.n_features[name]
@@ -482,6 +486,12 @@ class ColumnsReader:
         full = np.zeros((len(mask), array.shape[1]), array.dtype)
         full[mask] = array
         return full, mask
+
+
+def _apply(transformer, rows):
+    """Arrays, whatever output is set for users."""
+    with config_context(transform_output="default"):
+        return transformer.transform(rows)
 
 
 def _check_selection(X, name, columns):

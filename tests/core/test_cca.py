@@ -84,7 +84,9 @@ def test_components_solve_the_generalised_eigenproblem(shrinkage, n_views):
     rng = np.random.default_rng(3)
     z = rng.standard_normal((200, 2))
     views = {
-        f"v{i}": np.hstack([z + rng.standard_normal((200, 2)), rng.standard_normal((200, 3 + i))])
+        f"v{i}": np.hstack(
+            [z + rng.standard_normal((200, 2)), rng.standard_normal((200, 3 + i))]
+        )
         @ rng.standard_normal((5 + i, 5 + i))
         for i in range(n_views)
     }
@@ -136,9 +138,7 @@ def test_moments_and_rows_give_the_same_answer(monkeypatch, shrinkage):
     monkeypatch.setattr(whitening, "MAX_CONDITION", 1.0)  # nothing is good enough
     by_rows = fit({"X": X, "Y": Y}, 9, shrinkage)
     for field in ("correlations", "eigenvalues", "score_covariance"):
-        assert_allclose(
-            getattr(by_rows, field), getattr(by_moments, field), atol=1e-10
-        )
+        assert_allclose(getattr(by_rows, field), getattr(by_moments, field), atol=1e-10)
     for view in "XY":
         assert_allclose(by_rows.weights[view], by_moments.weights[view], atol=1e-8)
         assert_allclose(by_rows.structure[view], by_moments.structure[view], atol=1e-8)

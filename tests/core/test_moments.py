@@ -77,7 +77,9 @@ def test_inputs_of_merge_stay_as_they_are():
 def test_a_constant_column_has_exactly_no_variance(value):
     X = np.full((5000, 2), value)
     X[:, 1] = np.random.default_rng(0).standard_normal(5000)
-    n, mean, gram = mo.of_blocks(((X[s].copy(), None) for s in row_slices(5000, 1, 700)), 2)
+    n, mean, gram = mo.of_blocks(
+        ((X[s].copy(), None) for s in row_slices(5000, 1, 700)), 2
+    )
     variance = mo.variances(n, mean, np.diagonal(gram))
     assert variance[0] == 0
     assert variance[1] > 0.9

@@ -183,7 +183,11 @@ def tables():
 
 @pytest.mark.parametrize(
     ("how", "keys"),
-    [("outer", ["p1", "p2", "p3"]), ("inner", ["p1", "p3"]), ("left", ["p1", "p2", "p3"])],
+    [
+        ("outer", ["p1", "p2", "p3"]),
+        ("inner", ["p1", "p3"]),
+        ("left", ["p1", "p2", "p3"]),
+    ],
 )
 def test_join_pandas_by_index(tables, how, keys):
     rna, protein = tables
