@@ -10,7 +10,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._compat import HasMethods, Interval, StrOptions, fit_context, num_rows
-from skmeta.core.distances import METRICS, get_metric
+from skmeta.core.distances import get_metric
 from skmeta.core.retrieval import mean_of_nearest, partner_ranks, top_k
 
 
@@ -88,7 +88,7 @@ class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
         "mapper": [HasMethods(["fit", "transform_view"])],
         "query": [str, None],
         "gallery": [str, None],
-        "metric": [StrOptions(set(METRICS)), callable],
+        "metric": [str, callable],
         "k": [Interval(Integral, 1, None, closed="left")],
         "hubness": [StrOptions({"csls"}), None],
         "metric_params": [dict, None],
@@ -145,6 +145,8 @@ class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
                 "hubness='csls' needs distances to all of the gallery, which an "
                 "index= does not give; leave one of them None."
             )
+        if self.metric != "mahalanobis":  # which is learned below
+            self._get_metric()
         mapper = clone(self.mapper).fit(X, y)
         embedded = mapper.transform_views(X, y)
         query, gallery = self._view_names(tuple(embedded))
@@ -294,7 +296,7 @@ class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
             )
         return query, gallery
 
-    def _get_metric(self, Q, G):
+    def _get_metric(self, Q=None, G=None):
         params = dict(self.metric_params or {})
         if self.metric == "mahalanobis" and "VI" not in params:
             # The differences of pairs have mean zero by construction of the space.

@@ -460,6 +460,7 @@ class ColumnsReader:
 
     def _rows_with(self, X, name, columns):
         """The rows that have the view, and their mask or None if all have it."""
+        _check_columns(X, name, columns)
         missing = null_rows(safe_indexing(X, columns, axis=1))
         if missing is None:
             return X, None
@@ -497,6 +498,18 @@ def _apply(transformer, rows):
 def _check_selection(X, name, columns):
     if isinstance(columns, list | tuple | np.ndarray) and len(columns) == 0:
         raise ValueError(f"View {name!r} selects no columns.")
+
+
+def _check_columns(X, name, columns):
+    """Name the columns of a view that a table does not have."""
+    wanted = [columns] if isinstance(columns, str) else columns
+    if not is_frame(X) or not isinstance(wanted, list | tuple | np.ndarray):
+        return
+    wanted = [c for c in wanted if isinstance(c, str)]
+    if absent := [c for c in wanted if c not in X.columns]:
+        raise ValueError(
+            f"View {name!r} needs columns {wanted}; {absent} are not there."
+        )
 
 
 def _is_flat(X):
