@@ -54,6 +54,7 @@ def make_paired_views(
     -------
     Bunch
         ``views`` : Views of `n_samples` rows of float64
+            Under the names ``"view0"``, ``"view1"``, and so on.
         ``correlations`` : ndarray (n_shared,)
             Population canonical correlations, descending; with ``nonlinear=True``
             those of the columns' logarithms. No functions of two views, linear or

@@ -55,6 +55,7 @@ def load_emoji():
             For ``"en"``, ``"de"``, ``"fr"``, ``"ja"`` and ``"ru"``; keywords are
             joined by ``"; "``.
         ``DESCR``, ``source``, ``license`` : str
+            What the set is, where it comes from, and under which terms.
 
     See Also
     --------
@@ -137,6 +138,7 @@ def load_debian_packages(*, as_frame=True):
             ``"text"``, ``"numeric"``, ``"boolean"``, ``"categorical"`` to names, for
             a ColumnTransformer.
         ``DESCR``, ``source``, ``license`` : str
+            What the set is, where it comes from, and under which terms.
 
     Raises
     ------
@@ -209,6 +211,7 @@ def load_mfeat():
         ``split`` : ndarray (2000,) of str
             ``"train"``, ``"valid"`` or ``"test"``: 1,400, 200 and 400 rows, stratified.
         ``DESCR``, ``source``, ``license`` : str
+            What the set is, where it comes from, and under which terms.
 
     Examples
     --------
@@ -254,6 +257,7 @@ def load_spoken_words():
             Length of the clip, rounded; what follows is padding. 40 may be a clip
             that was cut at one second.
         ``DESCR``, ``source``, ``license`` : str
+            What the set is, where it comes from, and under which terms.
 
     See Also
     --------
