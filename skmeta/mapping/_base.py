@@ -19,7 +19,8 @@ from skmeta.mapping._fusion import (
     view_columns,
 )
 from skmeta.views import Views
-from skmeta.views._door import RESERVED, PairReader
+from skmeta.views._blocks import RESERVED
+from skmeta.views._pair import PairReader
 
 
 def _two_arrays(mapper):
@@ -72,8 +73,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         if _two_arrays(self) and not isinstance(X, Views):
             if y is None:
                 return self._coordinates("X", blocks.arrays["X"])
-            first, second = (self._coordinates(n, blocks.arrays[n]) for n in ("X", "Y"))
-            return first, second
+            return self._pair_coordinates(blocks)
         scores, dtype = self._all_scores(blocks)
         return (scores @ self._fusion_matrix()).astype(dtype, copy=False)
 
@@ -360,6 +360,19 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         Z = self._view_scores(name, array)
         Z *= self._power().astype(Z.dtype)
         return Z
+
+    def _pair_coordinates(self, blocks):
+        """Coordinates of both of two arrays, each in its float dtype."""
+        scores, _ = self._all_scores(blocks) if blocks.present else (None, None)
+        pair = []
+        for i, (name, array) in enumerate(blocks.arrays.items()):
+            Z = self._coordinates(name, array)
+            if name in blocks.present:
+                missing = ~blocks.mask(name)
+                filled = scores[missing][:, view_columns(i, self._n_components)]
+                Z[missing] = filled * self._power()
+            pair.append(Z)
+        return tuple(pair)
 
     def _scores_and_mask(self, blocks):
         """Scores (n, m * k), present (n, m), and the dtype for what comes out."""

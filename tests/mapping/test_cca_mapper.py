@@ -222,6 +222,18 @@ def test_two_arrays_transform_is_the_block_of_x(arrays, fusion):
     assert mapper.get_feature_names_out().tolist() == ["X__0", "X__1", "X__2"]
 
 
+def test_two_arrays_with_rows_that_lack_one(arrays):
+    X, Y = arrays
+    mapper = CCAMapper(3).fit(X, Y)
+    gaps = Y.copy()
+    gaps[::4] = np.nan
+    named = mapper.transform(Views(X=X, Y=gaps))
+    for found, expected in zip(
+        mapper.transform(X, gaps), np.hsplit(named, 2), strict=True
+    ):
+        assert_allclose(found, expected, atol=1e-12)
+
+
 def test_two_arrays_named_views_are_fused(arrays):
     X, Y = arrays
     mapper = CCAMapper(3, fusion="mean").fit(X, Y)

@@ -1,0 +1,138 @@
+"""Checked numeric views of the same rows: what every form of input becomes."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import check_array
+
+from skmeta.views._rows import is_torch, null_rows_of_floats, to_numpy
+
+RESERVED = ("concat", "mean", "posterior")  # words of fusion=
+
+
+class Blocks(NamedTuple):
+    """Numeric views of the same rows."""
+
+    arrays: dict[str, np.ndarray]  # (n_rows, n_features): any real dtype, not copied
+    present: dict[str, np.ndarray]  # masks (n_rows,), only of views that rows lack
+    n_rows: int
+
+    def mask(self, name):
+        """Which rows have the view."""
+        if name not in self.arrays:
+            return np.zeros(self.n_rows, bool)
+        return self.present.get(name, np.ones(self.n_rows, bool))
+
+
+def check_view(array, name, *, n_features=None, min_rows=1):
+    """One view as a 2-D array of a real dtype, and the mask of its rows or None.
+
+    The dtype stays as it is where it is a real number's, so that memory-mapped and
+    half-precision arrays are cast block by block where they are used.
+    """
+    label = f"view {name!r}"
+    if sparse.issparse(array):
+        raise TypeError(
+            f"View {name!r} is sparse, and a dense array is needed here; reduce it, "
+            "for example by TruncatedSVD in a pipeline after the vectorizer."
+        )
+    if is_torch(array):
+        array = to_numpy(array)
+    if isinstance(array, list) and array and not np.isscalar(array[0]):
+        lengths = sorted({np.shape(row)[:1] for row in array if row is not None})
+        if len(lengths) > 1:
+            raise ValueError(
+                f"View {name!r} is a list of sequences of different lengths; a "
+                "table with the same columns in every row is needed here."
+            )
+    array = check_array(
+        array,
+        dtype="numeric",
+        ensure_all_finite=False,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_min_samples=min_rows,
+        input_name=label,
+    )
+    if array.ndim != 2:
+        raise ValueError(
+            f"View {name!r} has shape {array.shape}, and a table of shape "
+            "(n_rows, n_features) is needed here; "
+            + (
+                "reshape it by array.reshape(len(array), -1)."
+                if array.ndim > 2
+                else "reshape a single column by array.reshape(-1, 1)."
+            )
+        )
+    if array.shape[1] == 0:
+        raise ValueError(f"View {name!r} has 0 feature(s), a minimum of 1 is required.")
+    if n_features is not None and array.shape[1] != n_features:
+        raise ValueError(
+            f"View {name!r} has {array.shape[1]} features, but was fitted with "
+            f"{n_features}."
+        )
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    return array, _check_finite(array, name)
+
+
+def _check_finite(array, name):
+    """Mask of rows that have the view, None if all; an error for holes in a row."""
+    if array.dtype.kind != "f":
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        accumulate = np.float32 if array.dtype == np.float16 else None
+        if np.isfinite(np.sum(array, dtype=accumulate)):
+            return None
+    if (infinite := np.isinf(array)).any():
+        row, column = np.argwhere(infinite)[0]
+        raise ValueError(
+            f"View {name!r} contains infinity: row {row}, column {column}. Replace it "
+            "by a finite value or drop the row."
+        )
+    missing = null_rows_of_floats(array, axes=(1,))
+    holes = np.isnan(array)
+    if missing is not None:
+        holes[missing] = False
+    if holes.any():
+        row, column = np.argwhere(holes)[0]
+        raise ValueError(
+            f"View {name!r} contains NaN in part of a row: row {row}, column {column}. "
+            "Put an imputer, such as SimpleImputer, before it; only a row that lacks "
+            "the whole view (all NaN) counts as missing."
+        )
+    return None if missing is None else ~missing
+
+
+def check_names(names):
+    if taken := [name for name in names if name in RESERVED]:
+        raise ValueError(
+            f"{taken[0]!r} is a word of fusion= and no name for a view; rename it."
+        )
+    if len(names) < 2:
+        raise ValueError(
+            f"Two or more views are needed to map one onto another; got {list(names)}."
+        )
+
+
+def _check_rows(blocks):
+    """Every row must have a view."""
+    some = np.any([blocks.mask(name) for name in blocks.arrays], axis=0)
+    if not some.all():
+        raise ValueError(
+            f"Row {int(np.argmin(some))} has no view at all "
+            f"({int((~some).sum())} of {len(some)} rows have none); drop such rows."
+        )
+    return blocks
+
+
+def make_blocks(checked, n_rows):
+    """`Blocks` of ``{name: (array, mask or None)}``."""
+    return _check_rows(
+        Blocks(
+            {name: array for name, (array, _) in checked.items()},
+            {name: mask for name, (_, mask) in checked.items() if mask is not None},
+            n_rows,
+        )
+    )

@@ -1,0 +1,169 @@
+"""Columns of one table as views: a ColumnTransformer, or a dict of columns."""
+
+import numpy as np
+from scipy import sparse
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.utils.validation import check_array, validate_data
+
+from skmeta._compat import num_rows, safe_indexing
+from skmeta.views._blocks import check_names, check_view, make_blocks
+from skmeta.views._rows import is_frame, null_rows, take_rows
+from skmeta.views._views import Views
+
+
+class ColumnsReader:
+    """``views=``: a ColumnTransformer, or a dict of names to columns.
+
+    Each view has its own ColumnTransformer of one transformer, fitted on the rows
+    that have the view: a text transformer never sees a null.
+    """
+
+    def __init__(self, views):
+        if isinstance(views, ColumnTransformer):
+            self.specs = [spec for spec in views.transformers if spec[1] != "drop"]
+        elif isinstance(views, dict):
+            self.specs = [(name, "passthrough", c) for name, c in views.items()]
+        else:
+            raise TypeError(
+                "views must be a ColumnTransformer, a dict of names to columns, or "
+                f"None; got a {type(views).__name__}."
+            )
+        self.names = tuple(name for name, _, _ in self.specs)
+        check_names(self.names)
+
+    def fit(self, estimator, X, y=None):
+        """Fit each view's transformer and read the training rows."""
+        X = self._check_table(X)
+        if num_rows(X) < 2:
+            raise ValueError(
+                f"Found {num_rows(X)} sample(s) (n_samples={num_rows(X)}) where a "
+                "minimum of 2 is required."
+            )
+        validate_data(estimator, X, skip_check_array=True)
+        self.transformers, self.columns, checked = {}, {}, {}
+        for name, transformer, columns in self.specs:
+            columns = columns(X) if callable(columns) else columns
+            _check_selection(X, name, columns)
+            rows, mask = self._rows_with(X, name, columns)
+            if rows is None:
+                raise ValueError(f"No row has view {name!r}: every entry is null.")
+            single = clone(
+                ColumnTransformer(
+                    [(name, transformer, columns)],
+                    sparse_threshold=1.0,
+                    verbose_feature_names_out=False,
+                )
+            )
+            if mask is not None and y is not None:
+                y_rows = take_rows(y, np.flatnonzero(mask))
+            else:
+                y_rows = y
+            with config_context(transform_output="default"):
+                array = single.fit_transform(rows, y_rows)
+            self.transformers[name], self.columns[name] = single, columns
+            checked[name] = self._checked(name, array, mask, None)
+        self.specs = None
+        self.n_features = {n: array.shape[1] for n, (array, _) in checked.items()}
+        return make_blocks(checked, num_rows(X))
+
+    def read(self, estimator, X, y=None):
+        """Read new rows of the table."""
+        X = self._check_table(X)
+        validate_data(estimator, X, reset=False, skip_check_array=True)
+        return make_blocks(
+            {name: self._read_columns(X, name) for name in self.names}, num_rows(X)
+        )
+
+    def read_view(self, estimator, X, view):
+        """Read one view: from the table, from its columns alone, or from texts."""
+        columns = self.columns[view]
+        transformer = self.transformers[view]
+        fitted = transformer.named_transformers_[view]
+        if is_frame(X) and np.ndim(X) == 2:
+            checked = self._read_columns(X, view)  # needs the view's columns only
+        elif np.ndim(columns) == 0 and not isinstance(columns, slice) and _is_flat(X):
+            # One column that its transformer takes as a sequence: a list of texts.
+            missing = null_rows(X if is_frame(X) else np.asarray(X, dtype=object))
+            if missing is not None:
+                raise ValueError(
+                    f"Entry {int(np.argmax(missing))} of view {view!r} is missing; "
+                    "nothing of the row is left to map."
+                )
+            checked = self._checked(view, _apply(fitted, X), None, view)
+        else:
+            X = self._check_table(X)
+            if X.shape[1] == estimator.n_features_in_:
+                return self.read(estimator, X)
+            checked = self._checked(view, _apply(fitted, X), None, view)
+        return make_blocks({view: checked}, len(checked[0]))
+
+    def _check_table(self, X):
+        if isinstance(X, Views):
+            raise TypeError(
+                "views= names columns of one table, but X is a Views; leave "
+                "views=None for an X that is a Views."
+            )
+        if is_frame(X) or sparse.issparse(X):
+            return X
+        return check_array(X, dtype=None, ensure_all_finite=False)
+
+    def _rows_with(self, X, name, columns):
+        """The rows that have the view, and their mask or None if all have it."""
+        _check_columns(X, name, columns)
+        missing = null_rows(safe_indexing(X, columns, axis=1))
+        if missing is None:
+            return X, None
+        if missing.all():
+            return None, ~missing
+        return take_rows(X, np.flatnonzero(~missing)), ~missing
+
+    def _read_columns(self, X, name):
+        rows, mask = self._rows_with(X, name, self.columns[name])
+        if rows is None:
+            return np.zeros((len(mask), self.n_features[name])), mask
+        return self._checked(name, _apply(self.transformers[name], rows), mask, name)
+
+    def _checked(self, name, array, mask, fitted):
+        width = None if fitted is None else self.n_features[name]
+        array, inner = check_view(array, name, n_features=width)
+        if inner is not None:
+            raise ValueError(
+                f"The transformer of view {name!r} gives NaN for row "
+                f"{int(np.argmin(inner))}; put an imputer into it."
+            )
+        if mask is None:
+            return array, None
+        full = np.zeros((len(mask), array.shape[1]), array.dtype)
+        full[mask] = array
+        return full, mask
+
+
+def _apply(transformer, rows):
+    """Arrays, whatever output is set for users."""
+    with config_context(transform_output="default"):
+        return transformer.transform(rows)
+
+
+def _check_selection(X, name, columns):
+    if isinstance(columns, list | tuple | np.ndarray) and len(columns) == 0:
+        raise ValueError(f"View {name!r} selects no columns.")
+
+
+def _check_columns(X, name, columns):
+    """Name the columns of a view that a table does not have."""
+    wanted = [columns] if isinstance(columns, str) else columns
+    if not is_frame(X) or not isinstance(wanted, list | tuple | np.ndarray):
+        return
+    wanted = [c for c in wanted if isinstance(c, str)]
+    if absent := [c for c in wanted if c not in X.columns]:
+        raise ValueError(
+            f"View {name!r} needs columns {wanted}; {absent} are not there."
+        )
+
+
+def _is_flat(X):
+    if is_frame(X):
+        return np.ndim(X) == 1
+    return isinstance(X, list | tuple | np.ndarray) and np.ndim(X) == 1

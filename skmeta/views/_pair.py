@@ -1,0 +1,107 @@
+"""Two arrays, ``fit(X, Y)``, as views."""
+
+from scipy import sparse
+from sklearn.utils.validation import check_array, validate_data
+
+from skmeta.views._blocks import check_view, make_blocks
+from skmeta.views._named import read_named
+from skmeta.views._rows import is_frame, is_torch, pandas_index, to_numpy
+from skmeta.views._views import Views, check_same_index
+
+PAIR = ("X", "Y")  # names of the views in fit(X, Y)
+
+
+class PairReader:
+    """``fit(X, Y)``: Y stands in the y slot and is the second view."""
+
+    names = PAIR
+
+    def fit(self, estimator, X, y):
+        """Learn the widths of both views from the training rows and read them."""
+        if y is None:
+            raise ValueError(
+                f"{type(estimator).__name__} with views=None requires y to be passed, "
+                "but the target y is None: y is the second view. Several views in one "
+                "X are a Views, or columns that views= names."
+            )
+        self._check_not_views(X, y)
+        first = self._check_x(estimator, X, reset=True)
+        second = self._check_y(y, min_rows=2)
+        self.y_ndim = len(_as_table(y, "Y", min_rows=2).shape)
+        self.n_features = {"X": first[0].shape[1], "Y": second[0].shape[1]}
+        return self._pair(X, first, y, second)
+
+    def read(self, estimator, X, y=None):
+        """Read new rows: X alone, both arrays, or a `Views` of "X" and "Y"."""
+        if isinstance(X, Views):
+            return read_named(X, self.names, self.n_features, {})
+        self._check_not_views(X, y)
+        first = self._check_x(estimator, X, reset=False)
+        if y is None:
+            return make_blocks({"X": first}, len(first[0]))
+        second = self._check_y(y, n_features=self.n_features["Y"])
+        return self._pair(X, first, y, second)
+
+    def read_view(self, estimator, X, view):
+        """Read rows of one view alone (or out of a `Views`)."""
+        if isinstance(X, Views):
+            return self.read(estimator, X)
+        if view == "X":
+            return self.read(estimator, X)
+        second = self._check_y(X, n_features=self.n_features["Y"])
+        return make_blocks({"Y": second}, len(second[0]))
+
+    def _pair(self, X, first, y, second):
+        if len(first[0]) != len(second[0]):
+            raise ValueError(
+                f"X has {len(first[0])} rows, but Y has {len(second[0])}: row i of Y "
+                "belongs to row i of X."
+            )
+        indexes = {"X": pandas_index(X), "Y": pandas_index(y)}
+        if all(index is not None for index in indexes.values()):
+            check_same_index(indexes)
+        return make_blocks({"X": first, "Y": second}, len(first[0]))
+
+    def _check_x(self, estimator, X, *, reset):
+        # Names and number of columns by scikit-learn's rules, the values by ours.
+        min_rows = 2 if reset else 1
+        X = _as_table(X, "X", min_rows=min_rows)
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return check_view(X, "X", min_rows=min_rows)
+
+    def _check_y(self, y, *, n_features=None, min_rows=1):
+        y = _as_table(y, "Y", min_rows=min_rows)
+        if len(y.shape) == 1:
+            y = _as_column(y)
+        return check_view(y, "Y", n_features=n_features, min_rows=min_rows)
+
+    def _check_not_views(self, X, y):
+        for name, array in (("X", X), ("y", y)):
+            if isinstance(array, Views):
+                raise TypeError(
+                    f"{name} is a Views, but the estimator is fitted in the form "
+                    "fit(X, Y) of two arrays; pass Views as X alone, at fit too."
+                )
+
+
+def _as_table(array, name, *, min_rows):
+    """An array or frame that scikit-learn can count the rows and columns of."""
+    if is_frame(array) or sparse.issparse(array):
+        return array
+    if is_torch(array):
+        return to_numpy(array)
+    return check_array(
+        array,
+        dtype="numeric",
+        ensure_all_finite=False,
+        ensure_2d=name == "X",
+        ensure_min_samples=min_rows,
+        input_name=name,
+    )
+
+
+def _as_column(y):
+    """A single column as a table of one."""
+    if is_frame(y):
+        return y.to_frame()
+    return y.reshape(-1, 1)
