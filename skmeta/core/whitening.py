@@ -17,7 +17,8 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, eigh, qr, solve_triangular, svd
+from scipy.linalg import LinAlgError, cholesky, eigh, qr, svd
+from scipy.linalg.blas import dtrsm
 from scipy.linalg.lapack import dpocon
 
 EPS = np.finfo(np.float64).eps
@@ -80,8 +81,10 @@ def whiten_moments(covariance, slices, shrinkage, n, resolution):
         if factor is not None:
             if c > 0:
                 factor = cholesky(shrink(within, c), lower=True)
-            whiteners.append(partial(solve_triangular, factor, lower=True))
-            lift.append(partial(solve_triangular, factor, lower=True, trans="T"))
+            # BLAS's trsm, since LAPACK's trtrs behind scipy's solve_triangular wakes
+            # all threads for a matrix of any size: on a busy machine 10 ms for 3 us.
+            whiteners.append(partial(dtrsm, 1.0, factor, lower=True))
+            lift.append(partial(dtrsm, 1.0, factor, lower=True, trans_a=True))
             ranks.append(len(factor))
         elif c >= MIN_SHRINKAGE_OF_GRAM:
             axes, root = _principal_axes(within, c, noise**2 / n)
