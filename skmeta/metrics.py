@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from skmeta.core.distances import METRICS, get_metric
 from skmeta.core.retrieval import label_ranks, partner_ranks
 from skmeta.core.whitening import EPS
+from skmeta.views import Views
 
 __all__ = [
     "METRICS",
@@ -65,10 +66,14 @@ def recall_at_k(
     >>> recall_at_k(Z, Z[[1, 0, 2, 3]], k=1)
     0.5
     """
-    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1; got {k!r}.")
+    _check_k(k)
     first, _ = _ranks(Z_query, Z_gallery, metric, y_query, y_gallery, metric_params)
     return float(np.mean(first <= k))
+
+
+def _check_k(k):
+    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+        raise ValueError(f"k must be an integer of at least 1; got {k!r}.")
 
 
 def median_rank(
@@ -208,6 +213,8 @@ def canonical_correlations(X, Y):
 
 
 def _orthonormal_basis(name, array):
+    largest = np.abs(array).max(axis=0)  # squares must not overflow
+    array = array / np.where(largest > 0, largest, 1.0)
     centred = array - array[0]
     centred -= centred.mean(axis=0)
     size = np.linalg.norm(centred, axis=0)
@@ -281,6 +288,9 @@ class RetrievalScorer:
             )
         if max_gallery is not None and max_gallery < 2:
             raise ValueError(f"max_gallery must be at least 2; got {max_gallery!r}.")
+        _check_k(k)
+        if query is not None and query == gallery:
+            raise ValueError(f"query and gallery are both {query!r}: name two views.")
         get_metric(metric, metric_params)
         self.query = query
         self.gallery = gallery
@@ -307,8 +317,12 @@ class RetrievalScorer:
             )
         check_is_fitted(estimator)
         views = estimator.transform_views(X, y)
-        two_arrays = set(views) == {"X", "Y"} and y is not None
+        # After fit(X, Y) y is the second view; otherwise it holds labels.
+        named = getattr(estimator, "views", None) is not None or isinstance(X, Views)
+        two_arrays = not named
         labels = None if two_arrays or self.measure == "mrr" else y
+        if labels is not None and len(labels) != len(X):
+            raise ValueError(f"X has {len(X)} rows, but y has {len(labels)} labels.")
         scores = [
             self._score(views[a], views[b], labels) for a, b in self._directions(views)
         ]

@@ -202,7 +202,9 @@ def test_scorer_names_what_it_cannot_score(views):
     mapper = CCAMapper(2).fit(views)
     with pytest.raises(ValueError, match="No view 'sound'"):
         RetrievalScorer(query="sound")(mapper, views)
-    with pytest.raises(ValueError, match="two different views"):
-        RetrievalScorer("text", "text")(mapper, views)
+    with pytest.raises(ValueError, match="both 'text'"):
+        RetrievalScorer("text", "text")
+    with pytest.raises(ValueError, match="150 rows, but y has 3"):
+        RetrievalScorer()(mapper, views, [0, 1, 0])
     with pytest.raises(TypeError, match="StandardScaler"):
         RetrievalScorer()(StandardScaler().fit(views["text"]), views["text"])

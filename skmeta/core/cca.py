@@ -79,24 +79,26 @@ def solve(views, *, n_components, shrinkage, standardize, weights=None):
         If a view has no variance, or values whose squares overflow.
     """
     slices = stack_slices(views)
+    # Unshrunk, a view's units do not matter but to rounding.
+    standardize = {n: standardize[n] or shrinkage[n] == 0 for n in slices}
     data = _standardised(views, weights, slices, standardize)
     amount = [
         _oas(data, where) if c == "auto" else float(c)
         for where, c in zip(data.slices, shrinkage.values(), strict=True)
     ]
-    noise = [
-        _resolution(array.dtype, data, slices[name]) for name, array in views.items()
-    ]
-    problem = data.slices, amount, data.n, noise
     whitening = None
     if data.rows is None:
-        whitening = whiten_moments(data.covariance, *problem)
+        whitening = whiten_moments(data.covariance, data.slices, amount)
         if whitening is None:
             blocks = _standardised_blocks(views, weights, data)
             factor = triangular_factor(blocks, len(data.kept))
             data = data._replace(covariance=None, rows=factor)
     if whitening is None:
-        whitening = whiten_rows(data.rows, *problem)
+        noise = [
+            _resolution(array.dtype, data, slices[name])
+            for name, array in views.items()
+        ]
+        whitening = whiten_rows(data.rows, data.slices, amount, data.n, noise)
     eigenvalues, directions = align(whitening, n_components)
     deviation = data.deviation[data.kept] / data.scale[data.kept]
     scores = normalise(directions, data.slices, data.times_covariance, deviation)
@@ -174,8 +176,9 @@ def _check_variance(variance, slices):
             )
         if not variance[where].any():
             raise ValueError(
-                f"View {name!r} has zero variance: all its rows are equal, so that "
-                "nothing in it can be correlated with another view; leave it out."
+                f"View {name!r} has zero variance: to within rounding all its rows are "
+                "equal, and nothing in it can be correlated with another view; leave "
+                "it out."
             )
 
 
@@ -267,7 +270,13 @@ def _leading_triplets(matrix, k):
         start = np.random.default_rng(0).standard_normal(smaller)
         try:
             left, values, right = svds(matrix, k=k, v0=start, solver="arpack")
-            return left[:, ::-1], values[::-1], right[::-1]
+            # A Krylov space of one start has one vector of each repeated value. Any
+            # that it missed is the largest of what is left.
+            rest = svds(
+                matrix - (left * values) @ right, k=1, v0=start[::-1], solver="arpack"
+            )[1]
+            if rest[0] <= values.min() * (1 + 1e-10):
+                return left[:, ::-1], values[::-1], right[::-1]
         except ArpackError:
             pass  # the full decomposition cannot fail to converge
     left, values, right = svd(matrix, full_matrices=False, check_finite=False)

@@ -1,8 +1,8 @@
 """The one registry of metrics. Smaller is nearer, whatever the metric.
 
-A metric is a `prepare` step for each side (done once a row), a `block` of values that
-order pairs of prepared rows, and `finish`, which makes distances of these. `exact` has
-the distances of given pairs without the rounding that products of matrices bring.
+A metric is a `prepare` step for each side (done once a row) and a fast `block` of
+distances (or their squares) between prepared rows. Products of matrices round by the
+size of the rows, and by where in the matrix a row stands: `exact` and `pairs` do not.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,10 @@ class Metric(NamedTuple):
 
     prepare: Callable  # (n, d) -> (n, d)
     block: Callable  # (n_query, d), (n_gallery, d) -> (n_query, n_gallery)
-    finish: Callable  # increasing: values of a block -> distances
-    exact: Callable | None = None  # (n, d), (n, j, d) -> (n, j)
-    by_products: bool = True  # a block is rounded like products of whole rows
+    exact: Callable  # the same without the rounding of products of matrices
+    pairs: Callable | None = None  # (n, d), (n, d) -> (n,) exact; None: block is exact
+    squared: bool = False  # a block has the squares of the distances
+    shifts: bool = False  # distances stay the same when both sides are shifted
 
 
 def _same(array):
@@ -40,13 +41,20 @@ def unit_rows(Z):
 
 def _cosine_block(Q, G):
     D = Q @ G.T
-    np.subtract(1.0, D, out=D)
-    return D
+    return np.subtract(1.0, D, out=D)
+
+
+def _cosine_pairs(Q, G):
+    return 1.0 - np.einsum("ij,ij->i", Q, G)
 
 
 def _dot_block(Q, G):
     D = Q @ G.T
     return np.negative(D, out=D)
+
+
+def _dot_pairs(Q, G):
+    return -np.einsum("ij,ij->i", Q, G)
 
 
 def _squared_block(Q, G):
@@ -57,28 +65,46 @@ def _squared_block(Q, G):
     return np.maximum(D, 0.0, out=D)
 
 
-def _euclidean_exact(Q, G):
-    return np.linalg.norm(Q[:, None] - G, axis=2)
+def _euclidean_pairs(Q, G):
+    return np.linalg.norm(Q - G, axis=1)
 
 
-def _manhattan_block(Q, G):
-    return cdist(Q, G, "cityblock")
+_euclidean_exact = partial(cdist, metric="euclidean")
+_manhattan_block = partial(cdist, metric="cityblock")
+
+
+def _callable_block(Q, G, function, params):
+    D = pairwise_distances(Q, G, metric=function, **params)
+    if np.isnan(D).any():
+        raise ValueError(f"The metric {function!r} gives NaN for some pairs of rows.")
+    return D
 
 
 def _euclidean():
-    return Metric(_same, _squared_block, np.sqrt, _euclidean_exact)
+    return _of_differences(_same)
+
+
+def _of_differences(prepare):
+    return Metric(
+        prepare,
+        _squared_block,
+        _euclidean_exact,
+        pairs=_euclidean_pairs,
+        squared=True,
+        shifts=True,
+    )
 
 
 def _manhattan():
-    return Metric(_same, _manhattan_block, _same, by_products=False)
+    return Metric(_same, _manhattan_block, _manhattan_block)
 
 
 def _cosine():
-    return Metric(unit_rows, _cosine_block, _same)
+    return Metric(unit_rows, _cosine_block, _cosine_block, pairs=_cosine_pairs)
 
 
 def _dot():
-    return Metric(_same, _dot_block, _same)
+    return Metric(_same, _dot_block, _dot_block, pairs=_dot_pairs)
 
 
 def _times(root, Z):
@@ -110,7 +136,7 @@ def _mahalanobis(VI=None):
         )
     root = vectors * np.sqrt(np.maximum(values, 0.0))  # VI = root root'
 
-    return Metric(partial(_times, root), _squared_block, np.sqrt, _euclidean_exact)
+    return _of_differences(partial(_times, root))
 
 
 METRICS = {
@@ -132,8 +158,8 @@ def get_metric(metric, metric_params=None):
     """
     params = dict(metric_params or {})
     if callable(metric):
-        block = partial(pairwise_distances, metric=metric, **params)
-        return Metric(_same, block, _same, by_products=False)
+        block = partial(_callable_block, function=metric, params=params)
+        return Metric(_same, block, block)
     if not isinstance(metric, str) or metric not in METRICS:
         raise ValueError(
             f"metric must be one of {sorted(METRICS)} or a callable "

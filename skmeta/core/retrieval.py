@@ -35,53 +35,79 @@ def top_k(Q, G, metric, k, *, penalty=None):
     -------
     distances, indices : ndarray (n_query, k)
         Among equal distances the lower index comes first.
+
+    Notes
+    -----
+    Products of matrices only choose the candidates, by a running threshold and with
+    room for their rounding. The distances of candidates are found pair by pair, so
+    that an answer does not depend on which rows stand beside it.
     """
     distances = np.empty((len(Q), k), np.result_type(Q, G))
     indices = np.empty((len(Q), k), np.intp)
     query_slices, gallery_slices = _tiles(len(Q), len(G))
+    # Differences of rows do not see a common offset, whose products would round.
+    centre = G[:1024].mean(axis=0) if metric.shifts else 0.0
     for here in query_slices:
-        best, where = _top_k_of_tile_row(Q[here], G, gallery_slices, metric, k, penalty)
-        if metric.exact is not None:
-            best = metric.exact(Q[here], G[where])
-            if penalty is not None:
-                best = 2.0 * best - penalty[where]
-            order = np.lexsort((where, best), axis=1)
-            best = np.take_along_axis(best, order, axis=1)
-            where = np.take_along_axis(where, order, axis=1)
+        queries = Q[here] - centre
+        best = np.full((len(queries), 0), np.inf)
+        where = np.empty((len(queries), 0), np.intp)
+        for there in gallery_slices:
+            tile = G[there] - centre if metric.shifts else G[there]
+            extra = None if penalty is None else penalty[there]
+            found = _candidates(queries, tile, metric, k, best, extra)
+            if len(found[0]):
+                best, where = _merge(best, where, *found, there.start, k)
         distances[here], indices[here] = best, where
     return distances, indices
 
 
-def _top_k_of_tile_row(Q, G, gallery_slices, metric, k, penalty):
-    n = len(Q)
-    best = np.empty((n, 0))
-    where = np.empty((n, 0), np.intp)
-    for there in gallery_slices:
-        D = metric.block(Q, G[there])
+def _candidates(Q, G, metric, k, best, penalty):
+    """Pairs of a tile that may be among the k nearest: rows, columns, values."""
+    D = metric.block(Q, G)
+    room = _rounding(Q, G, metric)  # (n_query, 1), in the units of D
+    if penalty is not None:
+        D = 2.0 * (np.sqrt(D) if metric.squared else D) - penalty
+        room = 2.0 * (np.sqrt(room) if metric.squared else room)
+        bound = best[:, -1:]
+    else:
+        bound = best[:, -1:] ** 2 if metric.squared else best[:, -1:]
+    if best.shape[1] < k:
+        bound = np.full((len(Q), 1), np.inf)
+        if D.shape[1] > k:
+            bound = np.partition(D, k - 1, axis=1)[:, k - 1 : k] + room
+    rows, columns = np.nonzero(bound + room >= D)
+    if metric.pairs is None:
+        values = D[rows, columns]
+    else:
+        values = _pair_distances(Q, G, metric, rows, columns)
         if penalty is not None:
-            D = 2.0 * metric.finish(D) - penalty[there]
-        if best.shape[1] == k:
-            # Later rows have higher indices: on a tie the earlier one stays.
-            closer = D < best[:, -1:]
-        elif D.shape[1] > k:
-            closer = np.partition(D, k - 1, axis=1)[:, k - 1 : k] >= D
-        else:
-            closer = np.ones(D.shape, bool)
-        rows, columns = np.nonzero(closer)
-        if len(rows) == 0:
-            continue
-        best, where = _merge(
-            best, where, rows, D[rows, columns], columns + there.start, k
-        )
-    return best, where
+            values = 2.0 * values - penalty[columns]
+    return rows, columns, values
 
 
-def _merge(best, where, rows, values, indices, k):
+def _rounding(Q, G, metric):
+    """Bound (n_query, 1) of the rounding of a block of products."""
+    if metric.pairs is None:
+        return np.zeros((len(Q), 1))
+    eps = 4 * np.finfo(np.result_type(Q, G)).eps * np.sqrt(Q.shape[1])
+    q = np.linalg.norm(Q, axis=1, keepdims=True)
+    g = np.linalg.norm(G, axis=1).max(initial=0.0)
+    return eps * ((q + g) ** 2 if metric.squared else np.maximum(q * g, 1e-300))
+
+
+def _pair_distances(Q, G, metric, rows, columns):
+    values = np.empty(len(rows))
+    for some in row_slices(len(rows), 16 * Q.shape[1]):
+        values[some] = metric.pairs(Q[rows[some]], G[columns[some]])
+    return values
+
+
+def _merge(best, where, rows, columns, values, start, k):
     """The best k a row of what was had and of new candidates given by row."""
     n, had = best.shape
     rows = np.concatenate([np.repeat(np.arange(n), had), rows])
     values = np.concatenate([best.ravel(), values])
-    indices = np.concatenate([where.ravel(), indices])
+    indices = np.concatenate([where.ravel(), columns + start])
     order = np.lexsort((indices, values, rows))
     counts = np.bincount(rows, minlength=n)
     starts = np.cumsum(counts) - counts
@@ -101,29 +127,36 @@ def mean_of_nearest(Q, G, metric, k):
 # ---- ranks of what is relevant -------------------------------------------------------
 
 
+def _for_ranks(Q, G):
+    """Both sides in one size that squares neither over- nor underflow; ranks stay."""
+    size = max(np.abs(Q).max(initial=0.0), np.abs(G).max(initial=0.0))
+    if size > 0 and not 1e-100 < size < 1e100:
+        Q, G = Q / size, G / size
+    return Q.astype(np.float64, copy=False), G.astype(np.float64, copy=False)
+
+
 def _tie_width(Q, G, metric, values):
-    """Differences from ``values`` (n_query, 1) below this are rounding."""
-    eps = 16 * np.finfo(np.result_type(Q, G)).eps
-    if not metric.by_products:
-        return eps * np.abs(values)
-    largest = np.linalg.norm(G, axis=1).max(initial=0.0)
-    return eps * (np.linalg.norm(Q, axis=1, keepdims=True) + largest) ** 2
+    """Differences from ``values`` (n_query, j) below this are rounding."""
+    eps = 16 * np.finfo(np.float64).eps
+    if metric.pairs is None or metric.squared:  # exact distances
+        return eps * np.where(np.isfinite(values), np.abs(values), 0.0)
+    return eps * np.linalg.norm(Q, axis=1)[:, None] * np.linalg.norm(G, axis=1)
 
 
 def partner_ranks(Q, G, metric):
     """Rank (n,) of gallery row i for query row i, from 1; ties take the mid-rank."""
+    Q, G = _for_ranks(Q, G)
     ranks = np.empty(len(Q))
     query_slices, gallery_slices = _tiles(len(Q), len(G))
     for here in query_slices:
-        own = np.diagonal(metric.block(Q[here], G[here]))[:, None]
-        width = _tie_width(Q[here], G, metric, own)
-        better, tied = 0, 0
+        own = np.diagonal(metric.exact(Q[here], G[here]))[:, None]
+        better, within = 0, 0
         for there in gallery_slices:
-            D = metric.block(Q[here], G[there])
-            D -= own
-            better += np.count_nonzero(-width > D, axis=1)
-            tied += np.count_nonzero(np.abs(D) <= width, axis=1)
-        ranks[here] = better + (tied + 1) / 2
+            D = metric.exact(Q[here], G[there])
+            width = _tie_width(Q[here], G[there], metric, own)
+            better += np.count_nonzero(own - width > D, axis=1)
+            within += np.count_nonzero(own + width >= D, axis=1)
+        ranks[here] = (better + within + 1) / 2
     return ranks
 
 
@@ -138,18 +171,20 @@ def label_ranks(Q, G, metric, y_query, y_gallery):
     first, precision : ndarray (n_query,)
         infinite and 0 where no row is relevant.
     """
+    Q, G = _for_ranks(Q, G)
     first = np.full(len(Q), np.inf)
     precision = np.zeros(len(Q))
     # A row of distances is sorted whole: as many queries at a time as fit in a block.
     for here in row_slices(len(Q), 48 * len(G)):
-        D = metric.block(Q[here], G)
+        D = metric.exact(Q[here], G)
+        width = np.broadcast_to(_tie_width(Q[here], G, metric, D), D.shape)
         order = np.argsort(D, axis=1, kind="stable")
         D = np.take_along_axis(D, order, axis=1)
+        width = np.take_along_axis(width, order, axis=1)
         relevant = y_gallery[order] == y_query[here, None]
         # Tied rows form a group; each takes the middle of its group's places.
-        width = _tie_width(Q[here], G, metric, D[:, :-1])
         new = np.ones(D.shape, bool)
-        new[:, 1:] = np.diff(D, axis=1) > width
+        new[:, 1:] = D[:, 1:] > D[:, :-1] + width[:, 1:]
         for i, (starts, hits) in enumerate(zip(new, relevant, strict=True)):
             if not hits.any():
                 continue

@@ -55,11 +55,11 @@ def oas_shrinkage(n, n_columns, trace, squared_norm):
 # ---- whitening from moments ----------------------------------------------------------
 
 
-def whiten_moments(covariance, slices, shrinkage, n, resolution):
-    """Whiten from moments alone, or None where that would cost digits.
+def whiten_moments(covariance, slices, shrinkage):
+    """Whiten by Cholesky factors, or None where that would cost digits.
 
-    A well-conditioned view goes by its Cholesky factor. One that is not goes, if it
-    is shrunk, by the eigenvalues of its covariance, which reveal its rank.
+    It is asked of the unshrunk matrices that they be well-conditioned: shrinkage makes
+    any matrix so, and hides a rank that the moments cannot tell from rounding.
 
     Parameters
     ----------
@@ -68,36 +68,22 @@ def whiten_moments(covariance, slices, shrinkage, n, resolution):
     slices : list of slice
         Where each view stands.
     shrinkage : list of float
-    n : float
-        The count behind the covariance.
-    resolution : list of float
-        As for `whiten_rows`.
     """
-    whiteners, lift, ranks = [], [], []
-    for where, c, noise in zip(slices, shrinkage, resolution, strict=True):
+    factors = []
+    for where, c in zip(slices, shrinkage, strict=True):
         within = covariance[where, where]
-        # The unshrunk matrix, so that what shrinkage hides is found: the rank.
         factor = _well_conditioned_factor(within)
-        if factor is not None:
-            if c > 0:
-                factor = cholesky(shrink(within, c), lower=True)
-            # BLAS's trsm, since LAPACK's trtrs behind scipy's solve_triangular wakes
-            # all threads for a matrix of any size: on a busy machine 10 ms for 3 us.
-            whiteners.append(partial(dtrsm, 1.0, factor, lower=True))
-            lift.append(partial(dtrsm, 1.0, factor, lower=True, trans_a=True))
-            ranks.append(len(factor))
-        elif c >= MIN_SHRINKAGE_OF_GRAM:
-            axes, root = _principal_axes(within, c, noise**2 / n)
-            whiteners.append(partial(_project, axes, root))
-            lift.append(partial(_combine, axes.T, root))
-            ranks.append(len(root))
-        else:
+        if factor is None:
             return None
+        factors.append(factor if c == 0 else cholesky(shrink(within, c), lower=True))
+    # BLAS's trsm, since LAPACK's trtrs behind scipy's solve_triangular wakes all
+    # threads for a matrix of any size: on a busy machine 10 ms for 3 us.
     cross = {}
     for a, b in combinations(range(len(slices)), 2):
-        half = whiteners[a](covariance[slices[a], slices[b]])
-        cross[a, b] = whiteners[b](half.T).T
-    return Whitening(cross, lift, ranks)
+        half = dtrsm(1.0, factors[a], covariance[slices[a], slices[b]], lower=True)
+        cross[a, b] = dtrsm(1.0, factors[b], half.T, lower=True).T
+    lift = [partial(dtrsm, 1.0, f, lower=True, trans_a=True) for f in factors]
+    return Whitening(cross, lift, [len(f) for f in factors])
 
 
 def _well_conditioned_factor(matrix):
@@ -109,18 +95,6 @@ def _well_conditioned_factor(matrix):
     norm = np.abs(matrix).sum(axis=0).max(initial=0.0)
     reciprocal, _ = dpocon(factor, norm, uplo="L")
     return factor if reciprocal * MAX_CONDITION >= 1.0 else None
-
-
-def _principal_axes(covariance, c, noise):
-    """Eigenvectors with signal, and the root of the shrunk matrix along them."""
-    values, vectors = eigh(covariance)
-    kept = values > max(values[-1] * EPS * 8 * len(values), noise)
-    mu = np.trace(covariance) / len(covariance)
-    return vectors[:, kept], np.sqrt((1.0 - c) * values[kept] + c * mu)
-
-
-def _project(axes, root, columns):
-    return (axes.T @ columns) / root[:, None]
 
 
 def shrink(covariance, c):

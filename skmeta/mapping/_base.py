@@ -35,8 +35,8 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Views in, one shared space out.
 
     A concrete mapper has the parameters ``views``, ``fusion``, ``correlation_power``,
-    and sets ``_reader``, ``correlations_``, ``score_covariance_``, ``means_`` and
-    ``structure_`` in `fit`.
+    and sets ``_reader``, ``_dtypes``, ``correlations_``, ``score_covariance_``,
+    ``means_`` and ``structure_`` in `fit`.
     """
 
     @abstractmethod
@@ -61,7 +61,8 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         -------
         Z : ndarray of shape (n_rows, n_features_out)
             The views' coordinates joined by ``fusion``. After ``fit(X, Y)`` of two
-            arrays: the coordinates of X alone, or with ``y`` the tuple of both.
+            arrays: the coordinates of X alone, or with ``y`` (or a `Views` of "X" and
+            "Y") the tuple of both.
 
         Raises
         ------
@@ -70,8 +71,8 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         """
         check_is_fitted(self)
         blocks = self._reader.read(self, X, y)
-        if _two_arrays(self) and not isinstance(X, Views):
-            if y is None:
+        if _two_arrays(self):
+            if set(blocks.arrays) == {"X"}:
                 return self._coordinates("X", blocks.arrays["X"])
             return self._pair_coordinates(blocks)
         scores, dtype = self._all_scores(blocks)
@@ -181,6 +182,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             self.structure_[target][:, seen].T,
         )
         predicted = scores[:, seen] @ coefficients + self.means_[target]
+        dtype = np.result_type(dtype, self._dtypes[target])
         return predicted.astype(dtype, copy=False)
 
     @available_if(_two_arrays)
@@ -363,15 +365,17 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _pair_coordinates(self, blocks):
         """Coordinates of both of two arrays, each in its float dtype."""
-        scores, _ = self._all_scores(blocks) if blocks.present else (None, None)
+        names = self._reader.names
+        gaps = blocks.present or len(blocks.arrays) < len(names)
+        scores = self._all_scores(blocks)[0] if gaps else None
         pair = []
-        for i, (name, array) in enumerate(blocks.arrays.items()):
-            Z = self._coordinates(name, array)
-            if name in blocks.present:
-                missing = ~blocks.mask(name)
-                filled = scores[missing][:, view_columns(i, self._n_components)]
-                Z[missing] = filled * self._power()
-            pair.append(Z)
+        for i, name in enumerate(names):
+            mask = blocks.mask(name)
+            if mask.all():
+                pair.append(self._coordinates(name, blocks.arrays[name]))
+                continue
+            filled = scores[:, view_columns(i, self._n_components)] * self._power()
+            pair.append(filled.astype(self._dtypes[name], copy=False))
         return tuple(pair)
 
     def _scores_and_mask(self, blocks):
@@ -427,7 +431,8 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             fused.T @ self.structure_[name].T,
         )
         result = Z @ coefficients + self.means_[name]
-        return result.astype(float_dtype(Z.dtype), copy=False)
+        dtype = np.result_type(float_dtype(Z.dtype), self._dtypes[name])
+        return result.astype(dtype, copy=False)
 
 
 def _correlations(A, B):

@@ -13,7 +13,7 @@ from skmeta._compat import (
     fit_context,
 )
 from skmeta.core.cca import solve
-from skmeta.core.projection import project
+from skmeta.core.projection import float_dtype, project
 from skmeta.exceptions import CorrelationOneWarning, RankWarning
 from skmeta.mapping._base import BaseMapper
 from skmeta.views._door import open_door
@@ -187,11 +187,11 @@ class CCAMapper(BaseMapper):
             If a view is sparse or no table.
         """
         reader = open_door(self.views, X)
-        blocks = reader.fit(self, X, y)
         self._check_fusion(reader.names)
-        k = self._check_n_components(reader.n_features)
         shrinkage = _by_view(self.shrinkage, reader.names, "shrinkage", "auto")
         standardize = _by_view(self.standardize, reader.names, "standardize", True)
+        blocks = reader.fit(self, X, y)
+        k = self._check_n_components(reader.n_features)
         views, weights = _complete_rows(blocks, X, sample_weight)
         solution = solve(
             views,
@@ -200,7 +200,9 @@ class CCAMapper(BaseMapper):
             standardize=standardize,
             weights=weights,
         )
+        reader.claim(self, X)
         self._reader = reader
+        self._dtypes = {n: float_dtype(a.dtype) for n, a in views.items()}
         self._store(solution)
         self._warn(solution, len(next(iter(views.values()))))
         return self
@@ -234,8 +236,8 @@ class CCAMapper(BaseMapper):
             columns = solution.n_varying[name]
             if rank < k:
                 warnings.warn(
-                    f"View {name!r} has rank {rank}, fewer than the {k} components "
-                    f"asked for: the last {k - rank} are zero. Ask for at most {rank}.",
+                    f"View {name!r} has rank {rank}, fewer than the {k} components: "
+                    f"the last {k - rank} are zero. Set n_components={rank} or less.",
                     RankWarning,
                     stacklevel=3,
                 )

@@ -12,6 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta._compat import HasMethods, Interval, StrOptions, fit_context, num_rows
 from skmeta.core.distances import get_metric
 from skmeta.core.retrieval import mean_of_nearest, partner_ranks, top_k
+from skmeta.mapping._base import BaseMapper
+from skmeta.views._door import open_door
 
 
 class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
@@ -147,6 +149,8 @@ class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
             )
         if self.metric != "mahalanobis":  # which is learned below
             self._get_metric()
+        if isinstance(self.mapper, BaseMapper):  # before any work
+            self._view_names(open_door(self.mapper.views, X).names)
         mapper = clone(self.mapper).fit(X, y)
         embedded = mapper.transform_views(X, y)
         query, gallery = self._view_names(tuple(embedded))
@@ -158,10 +162,10 @@ class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
         self.mapper_, self.query_, self.gallery_ = mapper, query, gallery
         self._metric = metric
         self._bank = metric.prepare(Q[has_query]) if self.hubness else None
-        if hasattr(mapper, "n_features_in_"):
-            self.n_features_in_ = mapper.n_features_in_
-        if hasattr(mapper, "feature_names_in_"):
-            self.feature_names_in_ = mapper.feature_names_in_
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+            if hasattr(mapper, name):
+                setattr(self, name, getattr(mapper, name))
         return self._index(G[has_gallery], np.flatnonzero(has_gallery))
 
     def set_gallery(self, G, ids=None):
@@ -188,7 +192,7 @@ class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
         n = num_rows(G)
         if n == 0:
             raise ValueError("The gallery is empty: there is nothing to be found in.")
-        ids = np.arange(n) if ids is None else np.asarray(ids)
+        ids = np.arange(n) if ids is None else _as_ids(ids)
         if ids.shape != (n,):
             raise ValueError(
                 f"ids has shape {ids.shape}, but the gallery has {n} rows; ids are one "
@@ -335,3 +339,14 @@ class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
             return self._fitted_index.kneighbors(Q, n_neighbors=k)
         queries = np.ascontiguousarray(Q, dtype=np.float32)
         return self._fitted_index.search(queries, k)
+
+
+def _as_ids(ids):
+    """One array of ids that leaves each as it is: 1 stays 1 beside "a"."""
+    if isinstance(ids, list | tuple) and (
+        len({type(i) for i in ids}) > 1 or any(np.ndim(i) for i in ids)
+    ):
+        array = np.empty(len(ids), dtype=object)
+        array[:] = ids
+        return array
+    return np.asarray(ids)

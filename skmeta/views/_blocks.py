@@ -46,15 +46,28 @@ def check_view(array, name, *, n_features=None, min_rows=1):
                 f"View {name!r} is a list of sequences of different lengths; a "
                 "table with the same columns in every row is needed here."
             )
-    array = check_array(
-        array,
-        dtype="numeric",
-        ensure_all_finite=False,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_min_samples=min_rows,
-        input_name=label,
-    )
+    try:
+        array = check_array(
+            array,
+            dtype="numeric",
+            ensure_all_finite=False,
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_min_samples=min_rows,
+            input_name=label,
+        )
+    except ValueError as error:
+        if "could not convert" not in str(error) and "numeric" not in str(error):
+            raise
+        raise ValueError(
+            f"View {name!r} holds text or categories ({error}); encode it, under a "
+            "ColumnTransformer by a transformer of its own."
+        ) from error
+    if array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"View {name!r} has dtype {array.dtype}, and numbers are needed; convert "
+            "dates and durations to numbers of days or seconds."
+        )
     if array.ndim != 2:
         raise ValueError(
             f"View {name!r} has shape {array.shape}, and a table of shape "
@@ -106,6 +119,11 @@ def _check_finite(array, name):
 
 
 def check_names(names):
+    """Names are strings, each of one view, and no words of ``fusion=``."""
+    if odd := [name for name in names if not isinstance(name, str)]:
+        raise TypeError(f"Names of views are strings; got {odd[0]!r}.")
+    if len(set(names)) < len(names):
+        raise ValueError(f"Names of views must differ; got {list(names)}.")
     if taken := [name for name in names if name in RESERVED]:
         raise ValueError(
             f"{taken[0]!r} is a word of fusion= and no name for a view; rename it."

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from skmeta._compat import num_rows, safe_indexing
 from skmeta.views._blocks import check_names, check_view, make_blocks
+from skmeta.views._named import check_targets
 from skmeta.views._rows import is_frame, null_rows, take_rows
 from skmeta.views._views import Views
 
@@ -22,9 +23,17 @@ class ColumnsReader:
 
     def __init__(self, views):
         if isinstance(views, ColumnTransformer):
+            if views.transformer_weights:
+                raise ValueError(
+                    "transformer_weights of the ColumnTransformer have no meaning for "
+                    "views; scale a view within its own transformer."
+                )
             self.specs = [spec for spec in views.transformers if spec[1] != "drop"]
         elif isinstance(views, dict):
-            self.specs = [(name, "passthrough", c) for name, c in views.items()]
+            self.specs = [
+                (name, "passthrough", _as_list(columns))
+                for name, columns in views.items()
+            ]
         else:
             raise TypeError(
                 "views must be a ColumnTransformer, a dict of names to columns, or "
@@ -41,11 +50,11 @@ class ColumnsReader:
                 f"Found {num_rows(X)} sample(s) (n_samples={num_rows(X)}) where a "
                 "minimum of 2 is required."
             )
-        validate_data(estimator, X, skip_check_array=True)
-        self.transformers, self.columns, checked = {}, {}, {}
-        for name, transformer, columns in self.specs:
-            columns = columns(X) if callable(columns) else columns
-            _check_selection(X, name, columns)
+        check_targets(X, y)
+        self.columns = {n: _resolve(X, n, columns) for n, _, columns in self.specs}
+        self.transformers, checked = {}, {}
+        for name, transformer, _ in self.specs:
+            columns = self.columns[name]
             rows, mask = self._rows_with(X, name, columns)
             if rows is None:
                 raise ValueError(f"No row has view {name!r}: every entry is null.")
@@ -62,11 +71,15 @@ class ColumnsReader:
                 y_rows = y
             with config_context(transform_output="default"):
                 array = single.fit_transform(rows, y_rows)
-            self.transformers[name], self.columns[name] = single, columns
+            self.transformers[name] = single
             checked[name] = self._checked(name, array, mask, None)
         self.specs = None
         self.n_features = {n: array.shape[1] for n, (array, _) in checked.items()}
         return make_blocks(checked, num_rows(X))
+
+    def claim(self, estimator, X):
+        """Set what scikit-learn's estimators know of the columns of X."""
+        validate_data(estimator, self._check_table(X), skip_check_array=True)
 
     def read(self, estimator, X, y=None):
         """Read new rows of the table."""
@@ -78,25 +91,29 @@ class ColumnsReader:
 
     def read_view(self, estimator, X, view):
         """Read one view: from the table, from its columns alone, or from texts."""
+        if isinstance(X, str):
+            raise ValueError(f"View {view!r} is a single string; pass a list of one.")
         columns = self.columns[view]
-        transformer = self.transformers[view]
-        fitted = transformer.named_transformers_[view]
+        single = isinstance(columns, str | int | np.integer)
+        fitted = self.transformers[view].named_transformers_[view]
         if is_frame(X) and np.ndim(X) == 2:
-            checked = self._read_columns(X, view)  # needs the view's columns only
-        elif np.ndim(columns) == 0 and not isinstance(columns, slice) and _is_flat(X):
-            # One column that its transformer takes as a sequence: a list of texts.
-            missing = null_rows(X if is_frame(X) else np.asarray(X, dtype=object))
-            if missing is not None:
-                raise ValueError(
-                    f"Entry {int(np.argmax(missing))} of view {view!r} is missing; "
-                    "nothing of the row is left to map."
-                )
-            checked = self._checked(view, _apply(fitted, X), None, view)
-        else:
+            if hasattr(estimator, "feature_names_in_"):
+                checked = self._read_columns(X, view)  # needs the view's own alone
+                return make_blocks({view: checked}, len(checked[0]))
+            X = X.to_numpy()
+        if not (single and _is_flat(X)):
             X = self._check_table(X)
             if X.shape[1] == estimator.n_features_in_:
                 return self.read(estimator, X)
-            checked = self._checked(view, _apply(fitted, X), None, view)
+        missing = null_rows(np.asarray(X, dtype=object) if isinstance(X, list) else X)
+        if missing is not None:
+            raise ValueError(
+                f"Row {int(np.argmax(missing))} lacks view {view!r}, and nothing else "
+                "of the row is there to be mapped."
+            )
+        if single and not _is_flat(X):
+            X = X[:, 0]  # its transformer takes one column as a sequence
+        checked = self._checked(view, _apply(fitted, X), None, view)
         return make_blocks({view: checked}, len(checked[0]))
 
     def _check_table(self, X):
@@ -105,8 +122,10 @@ class ColumnsReader:
                 "views= names columns of one table, but X is a Views; leave "
                 "views=None for an X that is a Views."
             )
-        if is_frame(X) or sparse.issparse(X):
+        if is_frame(X):
             return X
+        if sparse.issparse(X):
+            return X.tocsr()  # not every format has columns
         return check_array(X, dtype=None, ensure_all_finite=False)
 
     def _rows_with(self, X, name, columns):
@@ -146,9 +165,26 @@ def _apply(transformer, rows):
         return transformer.transform(rows)
 
 
-def _check_selection(X, name, columns):
-    if isinstance(columns, list | tuple | np.ndarray) and len(columns) == 0:
+def _as_list(columns):
+    """A single column as a list of one: a numeric view is a table."""
+    return [columns] if isinstance(columns, str | int | np.integer) else columns
+
+
+def _resolve(X, name, columns):
+    """The columns of a view, by name where the table has names."""
+    columns = columns(X) if callable(columns) else columns
+    if columns is None:
+        raise ValueError(f"View {name!r} selects no columns: they are None.")
+    _check_columns(X, name, columns)
+    chosen = safe_indexing(X, columns, axis=1)
+    if np.ndim(chosen) == 2 and chosen.shape[1] == 0:
         raise ValueError(f"View {name!r} selects no columns.")
+    names = list(X.columns) if is_frame(X) else []
+    if not names or len(set(names)) < len(names):
+        return columns
+    if not all(isinstance(n, str) for n in names):
+        return columns
+    return list(chosen.columns) if np.ndim(chosen) == 2 else chosen.name
 
 
 def _check_columns(X, name, columns):

@@ -4,11 +4,15 @@ import sys
 
 import numpy as np
 
+from skmeta.views._rows import is_null
+
 HOW = ("outer", "inner", "left")
 
 
 def join(frames, *, how, on):
     """Aligned tables and masks of what is present: two dicts by view."""
+    if on is not None and not isinstance(on, str):
+        raise TypeError(f"on= is the name of one column; got {on!r}.")
     if how not in HOW:
         raise ValueError(f"how must be one of {list(HOW)}; got {how!r}.")
     if len(frames) < 2:
@@ -51,6 +55,11 @@ def _keys(key_lists, how):
     """The keys of the joined rows, in order of first appearance."""
     first = next(iter(key_lists.values()))
     for name, keys in key_lists.items():
+        if any(is_null(key) for key in keys):
+            raise ValueError(
+                f"Table {name!r} has a row without a key (null), which cannot be "
+                "joined; drop such rows or give them keys."
+            )
         if len(set(keys)) < len(keys):
             seen = set()
             twice = next(k for k in keys if k in seen or seen.add(k))

@@ -2,22 +2,31 @@
 
 import numpy as np
 
+from skmeta._compat import num_rows
 from skmeta.views._blocks import check_names, check_view, make_blocks
-from skmeta.views._rows import is_frame, take_rows
+from skmeta.views._rows import is_frame, null_rows, take_rows
 from skmeta.views._views import Views
 
 
 class ViewsReader:
     """``fit(views)``: the views come ready."""
 
-    def fit(self, estimator, X, y=None):
-        """Learn names, widths and column names, and read the training rows."""
+    def __init__(self, X):
         self.names = tuple(X.keys())
         check_names(self.names)
+
+    def fit(self, estimator, X, y=None):
+        """Learn widths and column names, and read the training rows."""
+        check_targets(X, y)
         checked = _checked_views(X, self.names, min_rows=2)
         self.n_features = {n: array.shape[1] for n, (array, _) in checked.items()}
-        self.columns = {n: _columns(X[n]) for n in self.names}
+        self.columns = {n: column_names(X[n]) for n in self.names}
         return make_blocks(checked, len(X))
+
+    def claim(self, estimator, X):
+        """Forget what an earlier fit on another form knew of the columns of X."""
+        for name in ("n_features_in_", "feature_names_in_"):
+            vars(estimator).pop(name, None)
 
     def read(self, estimator, X, y=None):
         """Read new rows of a `Views`, which may be without some of the views."""
@@ -38,11 +47,27 @@ class ViewsReader:
         )
 
 
-def _columns(array):
+def column_names(array):
     """Column names of a table, None where it has none."""
     if is_frame(array) and hasattr(array, "columns"):
         return list(array.columns)
     return None
+
+
+def check_columns(name, array, expected):
+    """The columns of a view are those of `fit`, in their order."""
+    found, expected = column_names(array), expected.get(name)
+    if found is not None and expected is not None and found != expected:
+        raise ValueError(
+            f"The columns of view {name!r} differ from those it was fitted with, or "
+            f"stand in another order: {found[:5]} beside {expected[:5]}."
+        )
+
+
+def check_targets(X, y):
+    """Targets are one a row."""
+    if y is not None and num_rows(y) != num_rows(X):
+        raise ValueError(f"X has {num_rows(X)} rows, but y has {num_rows(y)}.")
 
 
 def read_named(X, names, n_features, columns):
@@ -51,12 +76,7 @@ def read_named(X, names, n_features, columns):
             f"Unknown view {unknown[0]!r}; the estimator was fitted on {list(names)}."
         )
     for name in X:
-        found, expected = _columns(X[name]), columns.get(name)
-        if found is not None and expected is not None and found != expected:
-            raise ValueError(
-                f"The columns of view {name!r} differ from those it was fitted with, "
-                f"or stand in another order: {found[:5]} beside {expected[:5]}."
-            )
+        check_columns(name, X[name], columns)
     checked = _checked_views(X, [n for n in names if n in X], n_features)
     return make_blocks(checked, len(X))
 
@@ -67,6 +87,8 @@ def _checked_views(X, names, n_features=None, min_rows=1):
     checked = {}
     for name in names:
         array, mask = X[name], marked.get(name)
+        if isinstance(array, list) and (null := null_rows(array)) is not None:
+            mask = ~null if mask is None else mask & ~null
         width = n_features[name] if n_features else None
         if mask is None or mask.all():
             array, mask = check_view(array, name, n_features=width, min_rows=min_rows)

@@ -1,10 +1,11 @@
 """Two arrays, ``fit(X, Y)``, as views."""
 
+import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array, validate_data
 
 from skmeta.views._blocks import check_view, make_blocks
-from skmeta.views._named import read_named
+from skmeta.views._named import check_columns, column_names, read_named
 from skmeta.views._rows import is_frame, is_torch, pandas_index, to_numpy
 from skmeta.views._views import Views, check_same_index
 
@@ -25,20 +26,29 @@ class PairReader:
                 "X are a Views, or columns that views= names."
             )
         self._check_not_views(X, y)
-        first = self._check_x(estimator, X, reset=True)
+        first = check_view(_as_table(X, "X", min_rows=2), "X", min_rows=2)
         second = self._check_y(y, min_rows=2)
         self.y_ndim = len(_as_table(y, "Y", min_rows=2).shape)
         self.n_features = {"X": first[0].shape[1], "Y": second[0].shape[1]}
+        self.columns = {"X": column_names(X), "Y": column_names(y)}
         return self._pair(X, first, y, second)
+
+    def claim(self, estimator, X):
+        """Set what scikit-learn's estimators know of the columns of X."""
+        validate_data(estimator, X, skip_check_array=True)
 
     def read(self, estimator, X, y=None):
         """Read new rows: X alone, both arrays, or a `Views` of "X" and "Y"."""
         if isinstance(X, Views):
-            return read_named(X, self.names, self.n_features, {})
+            return read_named(X, self.names, self.n_features, self.columns)
         self._check_not_views(X, y)
-        first = self._check_x(estimator, X, reset=False)
+        # Names and number of columns by scikit-learn's rules, the values by ours.
+        X = _as_table(X, "X", min_rows=1)
+        validate_data(estimator, X, reset=False, skip_check_array=True)
+        first = check_view(X, "X")
         if y is None:
             return make_blocks({"X": first}, len(first[0]))
+        check_columns("Y", y, self.columns)
         second = self._check_y(y, n_features=self.n_features["Y"])
         return self._pair(X, first, y, second)
 
@@ -48,6 +58,7 @@ class PairReader:
             return self.read(estimator, X)
         if view == "X":
             return self.read(estimator, X)
+        check_columns("Y", X, self.columns)
         second = self._check_y(X, n_features=self.n_features["Y"])
         return make_blocks({"Y": second}, len(second[0]))
 
@@ -61,13 +72,6 @@ class PairReader:
         if all(index is not None for index in indexes.values()):
             check_same_index(indexes)
         return make_blocks({"X": first, "Y": second}, len(first[0]))
-
-    def _check_x(self, estimator, X, *, reset):
-        # Names and number of columns by scikit-learn's rules, the values by ours.
-        min_rows = 2 if reset else 1
-        X = _as_table(X, "X", min_rows=min_rows)
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-        return check_view(X, "X", min_rows=min_rows)
 
     def _check_y(self, y, *, n_features=None, min_rows=1):
         y = _as_table(y, "Y", min_rows=min_rows)
@@ -90,6 +94,11 @@ def _as_table(array, name, *, min_rows):
         return array
     if is_torch(array):
         return to_numpy(array)
+    if name == "Y" and np.asarray(array).dtype.kind in "US":
+        raise ValueError(
+            "Y holds text: could not convert it to float. Y is the second view, not "
+            "labels; with labels as y, say by views= which columns of X are the views."
+        )
     return check_array(
         array,
         dtype="numeric",

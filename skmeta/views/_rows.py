@@ -44,8 +44,10 @@ def pandas_index(rows):
 
 def take_rows(rows, key):
     """The rows at an integer array or slice, in the same kind of container."""
-    if is_torch(rows) and not isinstance(key, slice):
-        return rows[np.asarray(key).tolist()]
+    if is_torch(rows):
+        if isinstance(key, slice) and (key.step or 1) > 0:
+            return rows[key]
+        return rows[np.arange(len(rows))[key].tolist()]
     if sparse.issparse(rows):
         # Not every sparse format can be indexed, and dok_array is a dict.
         return (rows if rows.format in ("csr", "lil") else rows.tocsr())[key]
@@ -76,7 +78,7 @@ def _null_mask(rows):
     if array.dtype.kind == "f":
         return null_rows_of_floats(array, axes)
     if array.dtype.kind == "O":
-        null = np.fromiter((_is_null(v) for v in array.flat), bool, array.size)
+        null = np.fromiter((is_null(v) for v in array.flat), bool, array.size)
         return null.reshape(array.shape).all(axis=axes)
     return None
 
@@ -103,10 +105,10 @@ def _is_null_row(row):
     if isinstance(row, list | tuple | np.ndarray) and len(row):
         array = np.asarray(row)
         return array.dtype.kind == "f" and bool(np.isnan(array).all())
-    return _is_null(row)
+    return is_null(row)
 
 
-def _is_null(value):
+def is_null(value):
     """None, NaN and pandas' NA (whose comparison with itself is no boolean)."""
     if value is None:
         return True

@@ -60,7 +60,8 @@ class Views:
         arrays : dict of str to array-like of shape (n_rows, ...)
         present : dict of str to array-like of bool of shape (n_rows,), default=None
             For views whose kind of array has no NaN: True where the row has the view.
-            The entries of rows that lack it are never looked at.
+            The entries of rows that lack it are never looked at. A `Views` in place
+            of the dict keeps its own masks.
 
         Returns
         -------
@@ -75,8 +76,10 @@ class Views:
         >>> views.present["ids"]
         array([ True, False])
         """
+        if isinstance(arrays, Views):
+            present = arrays.marked() | dict(present or {})
         views = cls.__new__(cls)
-        views._set(dict(arrays), present)
+        views._set(dict(arrays.items()), present)
         return views
 
     @classmethod
@@ -216,6 +219,7 @@ class Views:
                 f"Row {rows[np.argmax(np.abs(rows))]} is out of range for "
                 f"{len(self)} rows."
             )
+        rows = rows.astype(np.intp)
         return rows % len(self) if rows.size else rows
 
     def __array__(self, dtype=None, copy=None):
@@ -302,5 +306,5 @@ def _check_present(present, arrays, n_rows):
                 f"present[{name!r}] must be a boolean array of shape ({n_rows},); got "
                 f"shape {mask.shape} and dtype {mask.dtype}."
             )
-        present[name] = mask
+        present[name] = mask.copy()
     return present

@@ -227,18 +227,23 @@ def test_two_arrays_with_rows_that_lack_one(arrays):
     mapper = CCAMapper(3).fit(X, Y)
     gaps = Y.copy()
     gaps[::4] = np.nan
-    named = mapper.transform(Views(X=X, Y=gaps))
+    named = CCAMapper(3).fit(Views(a=X, b=Y)).transform(Views(a=X, b=gaps))
     for found, expected in zip(
         mapper.transform(X, gaps), np.hsplit(named, 2), strict=True
     ):
         assert_allclose(found, expected, atol=1e-12)
 
 
-def test_two_arrays_named_views_are_fused(arrays):
+def test_two_arrays_named_views_are_the_pair(arrays):
     X, Y = arrays
     mapper = CCAMapper(3, fusion="mean").fit(X, Y)
-    fused = mapper.transform(Views(X=X, Y=Y))
-    assert_allclose(fused, np.mean(mapper.transform(X, Y), axis=0))
+    pair = mapper.transform(X, Y)
+    for found, expected in zip(mapper.transform(Views(X=X, Y=Y)), pair, strict=True):
+        assert_array_equal(found, expected)
+    assert_array_equal(mapper.transform(Views(X=X)), pair[0])
+    from_y, same = mapper.transform(Views(Y=Y))
+    assert_array_equal(same, pair[1])
+    assert np.corrcoef(from_y[:, 0], pair[0][:, 0])[0, 1] > 0.5
 
 
 def test_predict_is_least_squares_where_all_components_are_kept(arrays):
@@ -620,7 +625,7 @@ def test_one_view_alone_in_every_way(frame):
     assert_allclose(mapper.transform_view(frame[table[::-1]], "table"), Z)
     with pytest.raises(ValueError, match="'table' needs columns.*'shop'.*not there"):
         mapper.transform_view(frame[["size"]], "table")
-    with pytest.raises(ValueError, match="Entry 1 of view 'text' is missing"):
+    with pytest.raises(ValueError, match="Row 1 lacks view 'text'"):
         mapper.transform_view(["red fire", None], "text")
     predicted = mapper.predict_view(["red fire stone"], source="text", target="table")
     assert predicted.shape == (1, 4)
