@@ -129,10 +129,11 @@ def mean_of_nearest(Q, G, metric, k):
 
 def _for_ranks(Q, G):
     """Both sides in one size that squares neither over- nor underflow; ranks stay."""
+    Q, G = Q.astype(np.float64, copy=False), G.astype(np.float64, copy=False)
     size = max(np.abs(Q).max(initial=0.0), np.abs(G).max(initial=0.0))
     if size > 0 and not 1e-100 < size < 1e100:
         Q, G = Q / size, G / size
-    return Q.astype(np.float64, copy=False), G.astype(np.float64, copy=False)
+    return Q, G
 
 
 def _tie_width(Q, G, metric, values):
