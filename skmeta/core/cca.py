@@ -34,6 +34,7 @@ from skmeta.core.whitening import (
 # Lanczos pays where few of many components are wanted.
 LANCZOS_MIN_SIZE = 400
 LANCZOS_MAX_SHARE = 0.1
+LANCZOS_RESTARTS = 50  # repeated values converge slowly, and are decomposed in full
 
 # A view whose share of a unit eigenvector is below this takes no part in it.
 NO_SHARE = 1e-10
@@ -269,7 +270,9 @@ def _leading_triplets(matrix, k):
         # A fixed start: the answer depends on the matrix alone.
         start = np.random.default_rng(0).standard_normal(smaller)
         try:
-            left, values, right = svds(matrix, k=k, v0=start, solver="arpack")
+            left, values, right = svds(
+                matrix, k=k, v0=start, solver="arpack", maxiter=LANCZOS_RESTARTS
+            )
             # A Krylov space of one start has one vector of each repeated value. Any
             # that it missed is the largest of what is left.
             rest = svds(
