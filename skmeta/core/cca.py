@@ -87,19 +87,19 @@ def solve(views, *, n_components, shrinkage, standardize, weights=None):
         _oas(data, where) if c == "auto" else float(c)
         for where, c in zip(data.slices, shrinkage.values(), strict=True)
     ]
+    noise = [
+        _resolution(array.dtype, data, slices[name]) for name, array in views.items()
+    ]
+    problem = data.slices, amount, data.n, noise
     whitening = None
     if data.rows is None:
-        whitening = whiten_moments(data.covariance, data.slices, amount)
+        whitening = whiten_moments(data.covariance, *problem)
         if whitening is None:
             blocks = _standardised_blocks(views, weights, data)
             factor = triangular_factor(blocks, len(data.kept))
             data = data._replace(covariance=None, rows=factor)
     if whitening is None:
-        noise = [
-            _resolution(array.dtype, data, slices[name])
-            for name, array in views.items()
-        ]
-        whitening = whiten_rows(data.rows, data.slices, amount, data.n, noise)
+        whitening = whiten_rows(data.rows, *problem)
     eigenvalues, directions = align(whitening, n_components)
     deviation = data.deviation[data.kept] / data.scale[data.kept]
     scores = normalise(directions, data.slices, data.times_covariance, deviation)

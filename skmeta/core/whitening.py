@@ -27,9 +27,10 @@ EPS = np.finfo(np.float64).eps
 # this condition number it would come near the 1e-10 that is promised.
 MAX_CONDITION = 1e5
 
-# A Gram matrix of rows squares the condition number. From this much shrinkage on, what
-# it loses lies below what shrinkage lets through.
-MIN_SHRINKAGE_OF_GRAM = 1e-6
+# A Gram matrix squares the condition number: directions of less than some 1e-12 of the
+# largest variance are lost in it. From this much shrinkage c on they do not matter, as
+# their part in a component is at most the root of their variance over c, 1e-5.
+MIN_SHRINKAGE_OF_GRAM = 1e-2
 
 
 class Whitening(NamedTuple):
@@ -55,11 +56,12 @@ def oas_shrinkage(n, n_columns, trace, squared_norm):
 # ---- whitening from moments ----------------------------------------------------------
 
 
-def whiten_moments(covariance, slices, shrinkage):
-    """Whiten by Cholesky factors, or None where that would cost digits.
+def whiten_moments(covariance, slices, shrinkage, n, resolution):
+    """Whiten from moments alone, or None where that would cost digits.
 
-    It is asked of the unshrunk matrices that they be well-conditioned: shrinkage makes
-    any matrix so, and hides a rank that the moments cannot tell from rounding.
+    A well-conditioned view goes by its Cholesky factor. It is asked of the unshrunk
+    matrix, since shrinkage makes any matrix well-conditioned and hides its rank. One
+    that is not goes by its eigenvalues, if it is shrunk enough.
 
     Parameters
     ----------
@@ -68,22 +70,47 @@ def whiten_moments(covariance, slices, shrinkage):
     slices : list of slice
         Where each view stands.
     shrinkage : list of float
+    n : float
+        The count behind the covariance.
+    resolution : list of float
+        As for `whiten_rows`.
     """
-    factors = []
-    for where, c in zip(slices, shrinkage, strict=True):
+    whiteners, lift, ranks = [], [], []
+    for where, c, noise in zip(slices, shrinkage, resolution, strict=True):
         within = covariance[where, where]
         factor = _well_conditioned_factor(within)
-        if factor is None:
+        if factor is not None:
+            if c > 0:
+                factor = cholesky(shrink(within, c), lower=True)
+            # BLAS's trsm, since LAPACK's trtrs behind scipy's solve_triangular wakes
+            # all threads for a matrix of any size: on a busy machine 10 ms for 3 us.
+            whiteners.append(partial(dtrsm, 1.0, factor, lower=True))
+            lift.append(partial(dtrsm, 1.0, factor, lower=True, trans_a=True))
+            ranks.append(len(factor))
+        elif c >= MIN_SHRINKAGE_OF_GRAM:
+            axes, root = _principal_axes(within, c, noise**2 / n)
+            whiteners.append(partial(_project, axes, root))
+            lift.append(partial(_combine, axes.T, root))
+            ranks.append(len(root))
+        else:
             return None
-        factors.append(factor if c == 0 else cholesky(shrink(within, c), lower=True))
-    # BLAS's trsm, since LAPACK's trtrs behind scipy's solve_triangular wakes all
-    # threads for a matrix of any size: on a busy machine 10 ms for 3 us.
     cross = {}
     for a, b in combinations(range(len(slices)), 2):
-        half = dtrsm(1.0, factors[a], covariance[slices[a], slices[b]], lower=True)
-        cross[a, b] = dtrsm(1.0, factors[b], half.T, lower=True).T
-    lift = [partial(dtrsm, 1.0, f, lower=True, trans_a=True) for f in factors]
-    return Whitening(cross, lift, [len(f) for f in factors])
+        half = whiteners[a](covariance[slices[a], slices[b]])
+        cross[a, b] = whiteners[b](half.T).T
+    return Whitening(cross, lift, ranks)
+
+
+def _principal_axes(covariance, c, noise):
+    """Eigenvectors with signal, and the root of the shrunk matrix along them."""
+    values, vectors = eigh(covariance, driver="evd", check_finite=False)
+    kept = values > max(values[-1] * EPS * 8 * len(values), noise)
+    mu = np.trace(covariance) / len(covariance)
+    return vectors[:, kept], np.sqrt((1.0 - c) * values[kept] + c * mu)
+
+
+def _project(axes, root, columns):
+    return (axes.T @ columns) / root[:, None]
 
 
 def _well_conditioned_factor(matrix):
@@ -166,7 +193,7 @@ def _thin_svd(view, squared):
     n_rows, n_columns = view.shape
     if n_rows >= n_columns or not squared:
         return svd(view, full_matrices=False, check_finite=False)
-    values, vectors = eigh(view @ view.T)
+    values, vectors = eigh(view @ view.T, driver="evd", check_finite=False)
     values, vectors = values[::-1], vectors[:, ::-1]
     kept = values > max(values[0], 0.0) * EPS * n_columns
     size = np.sqrt(values[kept])
