@@ -239,7 +239,7 @@ class CCAMapper(BaseMapper):
                     f"View {name!r} has rank {rank}, fewer than the {k} components: "
                     f"the last {k - rank} are zero. Set n_components={rank} or less.",
                     RankWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
             elif name in plain and rank < columns:
                 warnings.warn(
@@ -247,7 +247,7 @@ class CCAMapper(BaseMapper):
                     "some are combinations of others, and its weights are not unique. "
                     "Drop such columns, or shrink (shrinkage='auto').",
                     RankWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
         ranks = sorted(solution.ranks[name] for name in plain)[-2:]
         if len(ranks) == 2 and sum(ranks) >= n_rows:
@@ -256,7 +256,7 @@ class CCAMapper(BaseMapper):
                 "correlations of 1 hold by construction and say nothing about new "
                 "rows. Shrink (shrinkage='auto'), or reduce the views' columns.",
                 CorrelationOneWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _view_scores(self, name, array):
