@@ -18,11 +18,13 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import eigh, svd
 from scipy.sparse.linalg import ArpackError, svds
 
-from skmeta.core import moments as mo
-from skmeta.core.blocks import stack_slices, stacked_blocks
+from skmeta.core.accumulate import moments_of
+from skmeta.core.blocks import Rows, stack_slices
+from skmeta.core.moments import variances, with_gram
 from skmeta.core.whitening import (
     EPS,
     oas_shrinkage,
@@ -55,54 +57,114 @@ class Solution(NamedTuple):
     shrinkage: dict[str, float]
     ranks: dict[str, int]
     n_varying: dict[str, int]  # columns that are not constant
+    ill_conditioned: list[str]  # views of which moments lost digits, and no rows known
 
 
 # ---- the whole -----------------------------------------------------------------------
 
 
-def solve(views, *, n_components, shrinkage, standardize, weights=None):
-    """Fit all components.
+class Source(NamedTuple):
+    """Where moments came from, for what they cannot tell."""
+
+    views: dict  # of str to array (n, p_i)
+    weights: np.ndarray | None  # (n,)
+    index: np.ndarray | None = None  # rows that count; None for all
+    in_single: bool = False  # whether the moments' products were taken in float32
+
+
+def solve(views, *, n_components, shrinkage, standardize, weights=None, index=None):
+    """Fit all components to rows.
 
     Parameters
     ----------
     views : dict of str to array (n, p_i)
-        Two or more, of any real dtype; read in blocks.
+        Two or more, of any real dtype, dense or sparse; read in blocks.
     n_components : int
         Where a view's rank is smaller, the trailing components are zero.
     shrinkage : dict of str to float or "auto"
     standardize : dict of str to bool
     weights : ndarray (n,), positive, or None
         Frequencies.
+    index : ndarray of int or None
+        The rows that count; None for all.
 
     Raises
     ------
     ValueError
         If a view has no variance, or values whose squares overflow.
     """
-    slices = stack_slices(views)
+    # Overflow is found afterwards, and reported with the name of the view.
+    with np.errstate(over="ignore", invalid="ignore"):
+        moments, in_single = moments_of(views, weights, index, single=True)
+    return solve_moments(
+        moments,
+        stack_slices(views),
+        n_components=n_components,
+        shrinkage=shrinkage,
+        standardize=standardize,
+        eps={name: dtype_eps(array.dtype) for name, array in views.items()},
+        source=Source(views, weights, index, in_single),
+    )
+
+
+def solve_moments(
+    moments, slices, *, n_components, shrinkage, standardize, eps, source=None, n=None
+):
+    """Fit all components to moments, and to the rows behind them where these are known.
+
+    Parameters
+    ----------
+    moments : Moments
+        Of all views side by side.
+    slices : dict of str to slice
+        Where each view stands.
+    n_components, shrinkage, standardize
+        As for `solve`.
+    eps : dict of str to float
+        By view, the relative rounding of its entries.
+    source : Source or None
+        Without it, what moments do not resolve is lost, and `Solution.ill_conditioned`
+        names the views of which that is true.
+    n : dict of str to float, or None
+        By view, the number of rows that its shrinkage is for; None for ``moments.n``.
+    """
     # Unshrunk, a view's units do not matter but to rounding.
     standardize = {n: standardize[n] or shrinkage[n] == 0 for n in slices}
-    data = _standardised(views, weights, slices, standardize)
+    data = _standardised(moments, slices, standardize)
     amount = [
-        _oas(data, where) if c == "auto" else float(c)
-        for where, c in zip(data.slices, shrinkage.values(), strict=True)
+        _oas(data, where, moments.n if n is None else n[name]) if c == "auto" else c
+        for (name, c), where in zip(shrinkage.items(), data.slices, strict=True)
     ]
-    noise = [
-        _resolution(array.dtype, data, slices[name]) for name, array in views.items()
-    ]
+    noise = [_resolution(eps[name], data, slices[name]) for name in slices]
     problem = data.slices, amount, data.n, noise
+    lost = []
     whitening = None
     if data.rows is None:
-        whitening = whiten_moments(data.covariance, *problem)
+        single = source is not None and source.in_single
+        whitening, lost = whiten_moments(
+            data.covariance, *problem, single=single, complete=not _has_rows(source)
+        )
+        if whitening is None and single:
+            moments = moments_of(source.views, source.weights, source.index)[0]
+            return solve_moments(
+                moments,
+                slices,
+                n_components=n_components,
+                shrinkage=shrinkage,
+                standardize=standardize,
+                eps=eps,
+                source=source._replace(in_single=False),
+                n=n,
+            )
         if whitening is None:
-            blocks = _standardised_blocks(views, weights, data)
-            factor = triangular_factor(blocks, len(data.kept))
+            factor = triangular_factor(_blocks(source, data), len(data.kept))
             data = data._replace(covariance=None, rows=factor)
     if whitening is None:
         whitening = whiten_rows(data.rows, *problem)
     eigenvalues, directions = align(whitening, n_components)
     deviation = data.deviation[data.kept] / data.scale[data.kept]
     scores = normalise(directions, data.slices, data.times_covariance, deviation)
+    names = list(slices)
     return Solution(
         n=data.n,
         shrinkage=dict(zip(slices, amount, strict=True)),
@@ -111,8 +173,18 @@ def solve(views, *, n_components, shrinkage, standardize, weights=None):
             name: where.stop - where.start
             for name, where in zip(slices, data.slices, strict=True)
         },
-        **_in_units(scores, eigenvalues, n_components, slices, data),
+        ill_conditioned=[names[i] for i in lost],
+        **in_units(scores, eigenvalues, n_components, slices, data),
     )
+
+
+def dtype_eps(dtype):
+    """The relative rounding of what was stored as ``dtype``."""
+    return max(EPS, np.finfo(dtype).eps) if dtype.kind == "f" else EPS
+
+
+def _has_rows(source):
+    return source is not None and not any(map(sparse.issparse, source.views.values()))
 
 
 class Standardised(NamedTuple):
@@ -134,22 +206,15 @@ class Standardised(NamedTuple):
         return self.rows.T @ (self.rows @ matrix) / self.n
 
 
-def _standardised(views, weights, slices, standardize):
-    p = sum(array.shape[1] for array in views.values())
-    widest = max(array.shape[1] for array in views.values())
-    # Overflow is found below, and reported with the name of the view.
+def _standardised(moments, slices, standardize):
+    n, mean, p = moments.n, moments.mean, len(moments.mean)
+    # Longer than the widest view: its Gram matrix has all that can be known of it.
+    widest = max(where.stop - where.start for where in slices.values())
+    if moments.gram is None and len(moments.factor) >= widest:
+        moments = with_gram(moments)
     with np.errstate(over="ignore", invalid="ignore"):
-        if len(next(iter(views.values()))) <= widest:
-            # Wider than long: the rows are smaller than their Gram matrix.
-            rows = np.concatenate([block for block, _ in stacked_blocks(views)])
-            n, mean = mo.centre(rows, weights)
-            gram, squares = None, np.einsum("ij,ij->j", rows, rows)
-        else:
-            rows = None
-            n, mean, gram = mo.of_blocks(stacked_blocks(views, weights), p)
-            squares = np.diagonal(gram)
-        variance = mo.variances(n, mean, squares)
-    _check_variance(variance, slices)
+        variance = variances(n, mean, moments.squares)
+    check_variance(variance, slices)
 
     deviation = np.sqrt(variance)
     scale = np.ones(p)
@@ -159,16 +224,20 @@ def _standardised(views, weights, slices, standardize):
     kept = np.flatnonzero(deviation)
     ends = np.concatenate([[0], np.cumsum(deviation > 0)])
     inner = [slice(int(ends[s.start]), int(ends[s.stop])) for s in slices.values()]
-    if gram is None:
-        rows, covariance = rows[:, kept] / scale[kept], None
+    if moments.gram is None:
+        rows, covariance = moments.factor[:, kept] / scale[kept], None
     else:
-        covariance = gram[np.ix_(kept, kept)]
+        rows = None
+        covariance = (
+            moments.gram[np.ix_(kept, kept)] if len(kept) < p else moments.gram.copy()
+        )
         covariance /= n * scale[kept]
         covariance /= scale[kept, None]
     return Standardised(n, mean, deviation, scale, kept, inner, covariance, rows)
 
 
-def _check_variance(variance, slices):
+def check_variance(variance, slices):
+    """Raise where a view has no variance, or one that overflows."""
     for name, where in slices.items():
         if not np.isfinite(variance[where]).all():
             raise ValueError(
@@ -183,33 +252,33 @@ def _check_variance(variance, slices):
             )
 
 
-def _oas(data, where):
+def _oas(data, where, n):
     if data.rows is None:
         c = data.covariance[where, where]
-        return oas_shrinkage(data.n, len(c), np.trace(c), np.vdot(c, c))
+        return oas_shrinkage(n, len(c), np.trace(c), np.vdot(c, c))
     view = data.rows[:, where]
     gram = view @ view.T if view.shape[0] < view.shape[1] else view.T @ view
     gram /= data.n
-    return oas_shrinkage(data.n, view.shape[1], np.trace(gram), np.vdot(gram, gram))
+    return oas_shrinkage(n, view.shape[1], np.trace(gram), np.vdot(gram, gram))
 
 
-def _standardised_blocks(views, weights, data):
-    for rows, weight in stacked_blocks(views, weights):
+def _blocks(source, data):
+    """Standardised rows of the columns that vary, in blocks."""
+    for rows, weight in Rows(*source[:3]).blocks():
         rows -= data.mean
         if weight is not None:
             rows *= np.sqrt(weight)[:, None]
         yield rows[:, data.kept] / data.scale[data.kept]
 
 
-def _resolution(dtype, data, where):
-    """Bound of the 2-norm of what rounding to ``dtype`` may have added to the rows."""
-    eps = max(EPS, np.finfo(dtype).eps) if dtype.kind == "f" else EPS
+def _resolution(eps, data, where):
+    """Bound of the 2-norm of what rounding by ``eps`` may have added to the rows."""
     deviation = data.deviation[where]
     size = np.hypot(data.mean[where], deviation) / data.scale[where]
     return eps * np.sqrt(data.n) * np.linalg.norm(size[deviation > 0]) / 2
 
 
-def _in_units(scores, values, k, slices, data):
+def in_units(scores, values, k, slices, data):
     """By view, for all columns in their units, zero where there is no component."""
     m, found, p = len(slices), len(values), len(data.mean)
     kept, scale = data.kept, data.scale[data.kept, None]

@@ -1,8 +1,9 @@
 """Sufficient statistics of rows: count, means and centred cross-products.
 
-The two functions `update` and `merge` are the whole of it: moments of pieces merge
-to the moments of the whole, in any order, on any machine. `fit`, streaming,
-cross-validation by folds and permutation tests all stand on them.
+`merge` is the whole of it: moments of pieces merge to the moments of the whole, in any
+order, on any machine. `fit`, streaming, cross-validation by folds and permutation tests
+all stand on it. Fewer rows than columns are kept as they are, turned, since they are
+then smaller than their Gram matrix and have twice its digits.
 
 References
 ----------
@@ -25,37 +26,91 @@ SMALLEST_SQUARES = np.finfo(np.float64).tiny / EPS
 
 
 class Moments(NamedTuple):
-    """Count, means and centred Gram matrix of the columns of all views side by side."""
+    """Count, means and centred Gram matrix of the columns of all views side by side.
+
+    Of ``gram`` and ``factor`` one is None.
+    """
 
     n: float  # sum of the weights: the number of rows where there are none
     mean: np.ndarray  # (n_columns,)
-    gram: np.ndarray  # (n_columns, n_columns): sum of w (x - mean) (x - mean)'
+    gram: np.ndarray | None  # (n_columns, n_columns): sum of w (x - mean) (x - mean)'
+    factor: np.ndarray | None = None  # (r <= n_columns, n_columns): F'F is the Gram
+
+    @property
+    def squares(self):
+        """Diagonal (n_columns,) of the Gram matrix."""
+        if self.gram is not None:
+            return np.diagonal(self.gram)
+        return np.einsum("ij,ij->j", self.factor, self.factor)
 
 
 def empty(n_columns):
     """The moments of no rows: the neutral element of `merge`."""
-    return Moments(0.0, np.zeros(n_columns), np.zeros((n_columns, n_columns)))
+    return Moments(0.0, np.zeros(n_columns), None, np.zeros((0, n_columns)))
 
 
 def merge(a, b):
     """The moments of the rows of both (the pairwise update of Chan et al.)."""
     n = a.n + b.n
-    if n == 0:
-        return a
+    if a.n == 0 or b.n == 0:
+        return b if a.n == 0 else a
     delta = b.mean - a.mean
-    gram = np.multiply.outer(delta, delta * (a.n / n * b.n))
-    gram += a.gram
-    gram += b.gram
-    return Moments(n, a.mean + delta * (b.n / n), gram)
+    mean = a.mean + delta * (b.n / n)
+    step = delta * np.sqrt(a.n / n * b.n)
+    if a.gram is None and b.gram is None:
+        rows = np.vstack([a.factor, b.factor, step])
+        return _of_centred(n, mean, rows)
+    gram = np.multiply.outer(step, step)
+    for moments in (a, b):
+        gram += with_gram(moments).gram
+    return Moments(n, mean, gram)
 
 
-def update(moments, rows, weights=None):
-    """The moments after ``rows`` have come in, each counted ``weights`` times.
+def of_rows(rows, weights=None):
+    """The moments of ``rows`` (n_rows, n_columns) float64, which are overwritten.
 
-    ``rows`` (n_rows, n_columns) float64 is overwritten.
+    Centred rows have one dimension less than their number. A Householder reflection
+    brings it to the first row, which is then zero and left out: what pieces keep is as
+    many rows as the whole keeps, and none is a row of the data.
     """
     n, mean = centre(rows, weights)
-    return merge(moments, Moments(n, mean, rows.T @ rows))
+    normal = np.ones(len(rows)) if weights is None else np.sqrt(weights)
+    size = np.linalg.norm(normal)
+    if size > 0:
+        normal /= size
+        normal[0] += 1.0
+        rows -= np.multiply.outer(normal, (normal @ rows) / normal[0])
+    return _of_centred(n, mean, rows[1:])
+
+
+def _of_centred(n, mean, rows):
+    if len(rows) <= rows.shape[1]:
+        return Moments(n, mean, None, rows)
+    return Moments(n, mean, rows.T @ rows)
+
+
+def with_gram(moments):
+    """The same moments, by their Gram matrix."""
+    if moments.gram is not None:
+        return moments
+    factor = moments.factor
+    return moments._replace(gram=factor.T @ factor, factor=None)
+
+
+def select(moments, columns):
+    """The moments of some of the columns: an index array or slice."""
+    if moments.gram is None:
+        factor = moments.factor[:, columns]
+        return _of_centred(moments.n, moments.mean[columns], factor)
+    gram = moments.gram[columns][:, columns]
+    return Moments(moments.n, moments.mean[columns], gram)
+
+
+def n_bytes(moments):
+    """The size of what `moments` hold."""
+    return moments.mean.nbytes + sum(
+        array.nbytes for array in (moments.gram, moments.factor) if array is not None
+    )
 
 
 def centre(rows, weights=None):
@@ -75,14 +130,6 @@ def centre(rows, weights=None):
         rows -= mean
         rows *= np.sqrt(weights)[:, None]
     return n, shift + mean
-
-
-def of_blocks(blocks, n_columns):
-    """The moments of an iterable of ``(rows, weights)``."""
-    moments = empty(n_columns)
-    for rows, weights in blocks:
-        moments = update(moments, rows, weights)
-    return moments
 
 
 def variances(n, mean, sums_of_squares):

@@ -27,6 +27,9 @@ EPS = np.finfo(np.float64).eps
 # this condition number it would come near the 1e-10 that is promised.
 MAX_CONDITION = 1e5
 
+# The same for products of float32, added up in float64, and 1e-6.
+MAX_SINGLE_CONDITION = 1e3
+
 # A Gram matrix squares the condition number: directions of less than some 1e-12 of the
 # largest variance are lost in it. From this much shrinkage c on they do not matter, as
 # their part in a component is at most the root of their variance over c, 1e-5.
@@ -56,7 +59,9 @@ def oas_shrinkage(n, n_columns, trace, squared_norm):
 # ---- whitening from moments ----------------------------------------------------------
 
 
-def whiten_moments(covariance, slices, shrinkage, n, resolution):
+def whiten_moments(
+    covariance, slices, shrinkage, n, resolution, *, single=False, complete=False
+):
     """Whiten from moments alone, or None where that would cost digits.
 
     A well-conditioned view goes by its Cholesky factor. It is asked of the unshrunk
@@ -74,31 +79,49 @@ def whiten_moments(covariance, slices, shrinkage, n, resolution):
         The count behind the covariance.
     resolution : list of float
         As for `whiten_rows`.
+    single : bool
+        Whether the products behind the covariance are of float32.
+    complete : bool
+        Whiten even where that costs digits.
+
+    Returns
+    -------
+    whitening : Whitening or None
+    lost : list of int
+        The views that lost digits.
     """
-    whiteners, lift, ranks = [], [], []
-    for where, c, noise in zip(slices, shrinkage, resolution, strict=True):
-        within = covariance[where, where]
-        factor = _well_conditioned_factor(within)
-        if factor is not None:
-            if c > 0:
+    whiteners, lift, ranks, lost = [], [], [], []
+    for i, where in enumerate(slices):
+        c, within = shrinkage[i], covariance[where, where]
+        factor = None
+        if not single:
+            factor = _well_conditioned_factor(within, MAX_CONDITION)
+            if factor is not None and c > 0:
                 factor = cholesky(shrink(within, c), lower=True)
+        else:
+            factor = _well_conditioned_factor(shrink(within, c), MAX_SINGLE_CONDITION)
+            if factor is None:
+                return None, lost
+        if factor is not None:
             # BLAS's trsm, since LAPACK's trtrs behind scipy's solve_triangular wakes
             # all threads for a matrix of any size: on a busy machine 10 ms for 3 us.
             whiteners.append(partial(dtrsm, 1.0, factor, lower=True))
             lift.append(partial(dtrsm, 1.0, factor, lower=True, trans_a=True))
             ranks.append(len(factor))
-        elif c >= MIN_SHRINKAGE_OF_GRAM:
-            axes, root = _principal_axes(within, c, noise**2 / n)
-            whiteners.append(partial(_project, axes, root))
-            lift.append(partial(_combine, axes.T, root))
-            ranks.append(len(root))
-        else:
-            return None
+            continue
+        if c < MIN_SHRINKAGE_OF_GRAM:
+            if not complete:
+                return None, lost
+            lost.append(i)
+        axes, root = _principal_axes(within, c, resolution[i] ** 2 / n)
+        whiteners.append(partial(_project, axes, root))
+        lift.append(partial(_combine, axes.T, root))
+        ranks.append(len(root))
     cross = {}
     for a, b in combinations(range(len(slices)), 2):
         half = whiteners[a](covariance[slices[a], slices[b]])
         cross[a, b] = whiteners[b](half.T).T
-    return Whitening(cross, lift, ranks)
+    return Whitening(cross, lift, ranks), lost
 
 
 def _principal_axes(covariance, c, noise):
@@ -113,7 +136,7 @@ def _project(axes, root, columns):
     return (axes.T @ columns) / root[:, None]
 
 
-def _well_conditioned_factor(matrix):
+def _well_conditioned_factor(matrix, max_condition):
     """The lower Cholesky factor, or None where the condition number is too large."""
     try:
         factor = cholesky(matrix, lower=True)
@@ -121,7 +144,7 @@ def _well_conditioned_factor(matrix):
         return None
     norm = np.abs(matrix).sum(axis=0).max(initial=0.0)
     reciprocal, _ = dpocon(factor, norm, uplo="L")
-    return factor if reciprocal * MAX_CONDITION >= 1.0 else None
+    return factor if reciprocal * max_condition >= 1.0 else None
 
 
 def shrink(covariance, c):
