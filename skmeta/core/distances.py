@@ -14,6 +14,8 @@ from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 from sklearn.metrics import pairwise_distances
 
+from skmeta.core.blocks import row_slices
+
 
 class Metric(NamedTuple):
     """How near rows are."""
@@ -24,6 +26,9 @@ class Metric(NamedTuple):
     pairs: Callable | None = None  # (n, d), (n, d) -> (n,) exact; None: block is exact
     squared: bool = False  # a block has the squares of the distances
     shifts: bool = False  # distances stay the same when both sides are shifted
+    # Q, (n_query, 1) distances -> the products at which they lie, less half the square
+    # of the gallery row where `squared`; None: products do not rank
+    reach: Callable | None = None
 
 
 def _same(array):
@@ -48,6 +53,10 @@ def _cosine_pairs(Q, G):
     return 1.0 - np.einsum("ij,ij->i", Q, G)
 
 
+def _cosine_reach(Q, D):
+    return 1.0 - D
+
+
 def _dot_block(Q, G):
     D = Q @ G.T
     return np.negative(D, out=D)
@@ -55,6 +64,10 @@ def _dot_block(Q, G):
 
 def _dot_pairs(Q, G):
     return -np.einsum("ij,ij->i", Q, G)
+
+
+def _dot_reach(Q, D):
+    return -D
 
 
 def _squared_block(Q, G):
@@ -67,6 +80,11 @@ def _squared_block(Q, G):
 
 def _euclidean_pairs(Q, G):
     return np.linalg.norm(Q - G, axis=1)
+
+
+def _squared_reach(Q, D):
+    # |q - g|^2 = |q|^2 - 2 (q'g - |g|^2 / 2)
+    return (np.einsum("ij,ij->i", Q, Q, dtype=float)[:, None] - D**2) / 2
 
 
 _euclidean_exact = partial(cdist, metric="euclidean")
@@ -92,6 +110,7 @@ def _of_differences(prepare):
         pairs=_euclidean_pairs,
         squared=True,
         shifts=True,
+        reach=_squared_reach,
     )
 
 
@@ -100,11 +119,17 @@ def _manhattan():
 
 
 def _cosine():
-    return Metric(unit_rows, _cosine_block, _cosine_block, pairs=_cosine_pairs)
+    return Metric(
+        unit_rows,
+        _cosine_block,
+        _cosine_block,
+        pairs=_cosine_pairs,
+        reach=_cosine_reach,
+    )
 
 
 def _dot():
-    return Metric(_same, _dot_block, _dot_block, pairs=_dot_pairs)
+    return Metric(_same, _dot_block, _dot_block, pairs=_dot_pairs, reach=_dot_reach)
 
 
 def _times(root, Z):
@@ -171,3 +196,24 @@ def get_metric(metric, metric_params=None):
             "'mahalanobis' takes 'VI' and a callable takes its own."
         )
     return METRICS[metric](**params)
+
+
+def rounding(Q, G, squares, metric):
+    """Bound (n_query, 1) of the rounding of a block of products.
+
+    ``squares`` has the squared lengths (n_gallery,) of the rows of G.
+    """
+    if metric.pairs is None:
+        return np.zeros((len(Q), 1))
+    eps = 4 * np.finfo(np.result_type(Q, G)).eps * np.sqrt(Q.shape[1])
+    q = np.sqrt(np.einsum("ij,ij->i", Q, Q, dtype=float))[:, None]
+    g = np.sqrt(squares.max(initial=0.0))
+    return eps * ((q + g) ** 2 if metric.squared else np.maximum(q * g, 1e-300))
+
+
+def pair_distances(Q, G, metric, rows, columns):
+    """Exact distances (n_pairs,) of rows of Q to rows of G, in bounded memory."""
+    values = np.empty(len(rows))
+    for some in row_slices(len(rows), 16 * Q.shape[1]):
+        values[some] = metric.pairs(Q[rows[some]], G[columns[some]])
+    return values

@@ -1,19 +1,20 @@
 """Exact search and ranking of one set of rows by another, in bounded memory."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from skmeta.core.blocks import row_slices
+from skmeta.core.distances import pair_distances, rounding
 
 QUERIES_PER_BLOCK = 512
+# A tile of scores is about this large: it stays in the cache while it is gone through,
+# and its product still runs at the speed of the hardware.
+TILE_BYTES = 4 * 2**20
 
 
-def _tiles(n_query, n_gallery):
-    """Slices over queries, and over the gallery, whose tiles are of bounded size."""
-    queries = [
-        slice(s, min(s + QUERIES_PER_BLOCK, n_query))
-        for s in range(0, n_query, QUERIES_PER_BLOCK)
-    ]
-    return queries, row_slices(n_gallery, 8 * min(n_query, QUERIES_PER_BLOCK))
+def _query_slices(n_query, step):
+    return [slice(s, min(s + step, n_query)) for s in range(0, n_query, step)]
 
 
 # ---- the k nearest -------------------------------------------------------------------
@@ -44,74 +45,149 @@ def top_k(Q, G, metric, k, *, penalty=None):
     """
     distances = np.empty((len(Q), k), np.result_type(Q, G))
     indices = np.empty((len(Q), k), np.intp)
-    query_slices, gallery_slices = _tiles(len(Q), len(G))
     # Differences of rows do not see a common offset, whose products would round.
-    centre = G[:1024].mean(axis=0) if metric.shifts else 0.0
-    for here in query_slices:
-        queries = Q[here] - centre
-        best = np.full((len(queries), 0), np.inf)
-        where = np.empty((len(queries), 0), np.intp)
-        for there in gallery_slices:
-            tile = G[there] - centre if metric.shifts else G[there]
-            extra = None if penalty is None else penalty[there]
-            found = _candidates(queries, tile, metric, k, best, extra)
-            if len(found[0]):
-                best, where = _merge(best, where, *found, there.start, k)
-        distances[here], indices[here] = best, where
+    centre = G[:1024].mean(axis=0) if metric.shifts else None
+    gallery = _Gallery(G, _squares(G, centre, metric), penalty)
+    # Where k is large, what is kept of each query takes the memory.
+    step = max(1, min(QUERIES_PER_BLOCK, TILE_BYTES // (4 * k)))
+    for here in _query_slices(len(Q), step):
+        queries = Q[here] if centre is None else Q[here] - centre
+        distances[here], indices[here] = _nearest(queries, gallery, centre, metric, k)
     return distances, indices
 
 
-def _candidates(Q, G, metric, k, best, penalty):
-    """Pairs of a tile that may be among the k nearest: rows, columns, values."""
-    D = metric.block(Q, G)
-    room = _rounding(Q, G, metric)  # (n_query, 1), in the units of D
-    if penalty is not None:
-        D = 2.0 * (np.sqrt(D) if metric.squared else D) - penalty
-        room = 2.0 * (np.sqrt(room) if metric.squared else room)
-        bound = best[:, -1:]
-    else:
-        bound = best[:, -1:] ** 2 if metric.squared else best[:, -1:]
-    if best.shape[1] < k:
-        bound = np.full((len(Q), 1), np.inf)
-        if D.shape[1] > k:
-            bound = np.partition(D, k - 1, axis=1)[:, k - 1 : k] + room
-    rows, columns = np.nonzero(bound + room >= D)
+class _Gallery(NamedTuple):
+    """Rows to be found, all of them or a tile."""
+
+    rows: np.ndarray  # (n_gallery, d)
+    squares: np.ndarray | None  # (n_gallery,) squared lengths of the centred rows
+    penalty: np.ndarray | None  # (n_gallery,)
+
+    def tile(self, there, centre):
+        squares, penalty = (a if a is None else a[there] for a in self[1:])
+        rows = self.rows[there]
+        return _Gallery(rows if centre is None else rows - centre, squares, penalty)
+
+
+def _squares(G, centre, metric):
     if metric.pairs is None:
-        values = D[rows, columns]
-    else:
-        values = _pair_distances(Q, G, metric, rows, columns)
+        return None
+    squares = np.empty(len(G), np.result_type(G, np.float32))
+    for some in row_slices(len(G), 8 * G.shape[1], TILE_BYTES):
+        rows = G[some] if centre is None else G[some] - centre
+        squares[some] = np.einsum("ij,ij->i", rows, rows, dtype=squares.dtype)
+    return squares
+
+
+def _nearest(Q, gallery, centre, metric, k):
+    """`top_k` of one block of queries, from which the centre is taken already."""
+    G, penalty = gallery.rows, gallery.penalty
+    best, where = np.empty((len(Q), 0)), np.empty((len(Q), 0), np.intp)
+    pending, n_pending = [], 0
+    floor = np.full((len(Q), 1), -np.inf)  # what the k-th best score reaches
+    dtype = np.result_type(Q, G, np.float32)
+    row_bytes = dtype.itemsize * (len(Q) + G.shape[1])
+    slices = row_slices(len(G), row_bytes, TILE_BYTES)
+    buffer = np.empty(len(Q) * slices[0].stop, dtype)
+    for there in slices:
+        tile = gallery.tile(there, centre)
+        scores, room = _scores(Q, tile, metric, buffer)
+        rows, columns, floor = _candidates(scores, room, floor, k)
+        if metric.pairs is None:
+            values = -scores[rows, columns]
+        else:
+            values = pair_distances(Q, tile.rows, metric, rows, columns)
+            if penalty is not None:
+                values = 2.0 * values - tile.penalty[columns]
+        pending.append((rows, columns + there.start, values))
+        n_pending += len(rows)
+        # Sorting is put off until the pending are as many as the best: among rows in
+        # random order, until the number of rows gone through has doubled.
+        if n_pending >= k * len(Q) or there.stop == len(G):
+            best, where = _merge(best, where, pending, k)
+            pending, n_pending = [], 0
+            floor = np.fmax(floor, _reached(Q, metric, best[:, -1:], penalty))
+    return best, where
+
+
+def _by_products(metric, penalty):
+    """Whether products rank: not where a root is taken before the penalty."""
+    return metric.reach is not None and (penalty is None or not metric.squared)
+
+
+def _scores(Q, tile, metric, buffer):
+    """What ranks a tile, higher for nearer, and a bound (n_query, 1) of its rounding.
+
+    Products, where the rest of a distance belongs to the query or to the gallery row
+    alone; else distances, negated.
+    """
+    G, squares, penalty = tile
+    room = rounding(Q, G, squares, metric)
+    if not _by_products(metric, penalty):
+        D = metric.block(Q, G)
         if penalty is not None:
-            values = 2.0 * values - penalty[columns]
-    return rows, columns, values
+            D = 2.0 * (np.sqrt(D) if metric.squared else D) - penalty
+            room = 2.0 * (np.sqrt(room) if metric.squared else room)
+        return np.negative(D, out=D), room
+    scores = buffer[: len(Q) * len(G)].reshape(len(Q), len(G))
+    Q, G = (rows.astype(scores.dtype, copy=False) for rows in (Q, G))
+    np.matmul(Q, G.T, out=scores)
+    if metric.squared:
+        scores -= (squares / 2).astype(scores.dtype)
+    if penalty is not None:
+        scores += (penalty / 2).astype(scores.dtype)
+        room = room + np.finfo(scores.dtype).eps * np.abs(penalty).max()
+    return scores, room
 
 
-def _rounding(Q, G, metric):
-    """Bound (n_query, 1) of the rounding of a block of products."""
-    if metric.pairs is None:
-        return np.zeros((len(Q), 1))
-    eps = 4 * np.finfo(np.result_type(Q, G)).eps * np.sqrt(Q.shape[1])
-    q = np.linalg.norm(Q, axis=1, keepdims=True)
-    g = np.linalg.norm(G, axis=1).max(initial=0.0)
-    return eps * ((q + g) ** 2 if metric.squared else np.maximum(q * g, 1e-300))
+def _reached(Q, metric, values, penalty):
+    """The scores of what is found at these distances (n_query, 1)."""
+    if not _by_products(metric, penalty):
+        return -values
+    return metric.reach(Q, values if penalty is None else values / 2)
 
 
-def _pair_distances(Q, G, metric, rows, columns):
-    values = np.empty(len(rows))
-    for some in row_slices(len(rows), 16 * Q.shape[1]):
-        values[some] = metric.pairs(Q[rows[some]], G[columns[some]])
-    return values
+def _candidates(scores, room, floor, k):
+    """Rows and columns of what may be among the k nearest, and the raised floor."""
+    found = _reaching(scores, floor - room)
+    if len(found) > 4 * k * len(scores):
+        floor = np.fmax(floor, _kth_score(scores, k) - room)
+        found = _reaching(scores, floor - room)
+    return *np.divmod(found, scores.shape[1]), floor
 
 
-def _merge(best, where, rows, columns, values, start, k):
-    """The best k a row of what was had and of new candidates given by row."""
+def _reaching(scores, threshold):
+    # Rounded down, and what overflowed to NaN reaches everything.
+    threshold = np.nextafter(threshold.astype(scores.dtype), -np.inf)
+    below = scores < threshold
+    return np.flatnonzero(np.logical_not(below, out=below))
+
+
+def _kth_score(scores, k):
+    """A score (n_query, 1) that at least k of each row reach, and few more.
+
+    The k-th of the maxima of groups of columns, which are many times faster to find
+    than the k-th of all columns.
+    """
+    n, width = scores.shape
+    n_groups = min(width, 8 * k)
+    size = width // n_groups
+    groups = scores[:, : size * n_groups].reshape(n, size, n_groups)
+    largest = groups.max(axis=1)
+    return np.partition(largest, n_groups - k, axis=1)[:, n_groups - k, None]
+
+
+def _merge(best, where, pending, k):
+    """The best k a row of what was had and of the pending rows, indices and values."""
     n, had = best.shape
-    rows = np.concatenate([np.repeat(np.arange(n), had), rows])
-    values = np.concatenate([best.ravel(), values])
-    indices = np.concatenate([where.ravel(), columns + start])
-    order = np.lexsort((indices, values, rows))
+    pending = [(np.repeat(np.arange(n), had), where.ravel(), best.ravel()), *pending]
+    rows, indices, values = map(np.concatenate, zip(*pending, strict=True))
+    # Those of a row come by index, or else by value and index, and the sort is stable:
+    # ties go to the lower index. Short integers are sorted without comparisons.
+    order = np.lexsort((values, rows.astype(np.min_scalar_type(n))))
     counts = np.bincount(rows, minlength=n)
     starts = np.cumsum(counts) - counts
-    picked = order[starts[:, None] + np.arange(min(k, counts.min()))]
+    picked = order[starts[:, None] + np.arange(k)]
     return values[picked], indices[picked]
 
 
@@ -148,8 +224,8 @@ def partner_ranks(Q, G, metric):
     """Rank (n,) of gallery row i for query row i, from 1; ties take the mid-rank."""
     Q, G = _for_ranks(Q, G)
     ranks = np.empty(len(Q))
-    query_slices, gallery_slices = _tiles(len(Q), len(G))
-    for here in query_slices:
+    gallery_slices = row_slices(len(G), 8 * min(len(Q), QUERIES_PER_BLOCK))
+    for here in _query_slices(len(Q), QUERIES_PER_BLOCK):
         own = np.diagonal(metric.exact(Q[here], G[here]))[:, None]
         better, within = 0, 0
         for there in gallery_slices:
