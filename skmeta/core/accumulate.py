@@ -173,7 +173,7 @@ def _of_mixed(rows, loose, slices, p):
     sparse_rows, shift = {}, np.zeros(p)
     for name, where in slices.items():
         if name in loose:
-            matrix, shift[where] = _unzeroed(rows.take(name, slice(None)))
+            matrix, shift[where] = without_full_columns(rows.take(name, slice(None)))
             sparse_rows[name] = matrix
     gram, sums = np.zeros((p, p)), np.zeros(p)
     dense = [name for name in slices if name not in loose]
@@ -211,7 +211,7 @@ def _of_mixed(rows, loose, slices, p):
     return mo.Moments(n, shift + offset, gram)
 
 
-def _unzeroed(matrix):
+def without_full_columns(matrix):
     """A matrix whose columns that have no zero are about their mean; the shift."""
     matrix = matrix.tocsc().astype(np.float64)
     n_rows, p = matrix.shape

@@ -1,9 +1,11 @@
 """`CCAMapper`: regularised canonical correlation analysis as a mapper of views."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 from skmeta._compat import (
     HasMethods,
@@ -12,13 +14,43 @@ from skmeta._compat import (
     check_sample_weight,
     fit_context,
 )
-from skmeta.core.cca import solve
+from skmeta.core.cca import dtype_eps
+from skmeta.core.implicit import project_sparse
+from skmeta.core.moments import n_bytes
+from skmeta.core.patterns import merge as merge_patterns
 from skmeta.core.projection import float_dtype, project
-from skmeta.exceptions import CorrelationOneWarning, RankWarning
+from skmeta.core.relations import view_relations
 from skmeta.mapping._base import BaseMapper
+from skmeta.mapping._fit import (
+    fit_blocks,
+    fit_patterns,
+    moments_by_pattern,
+    refuse_width,
+    too_wide,
+    warn,
+)
+from skmeta.views import Views
 from skmeta.views._door import open_door
+from skmeta.views._pair import PairReader
 
 MAX_DEFAULT_COMPONENTS = 64
+
+# Moments larger than this do not stay in a fitted mapper unless asked for.
+MAX_KEPT_BYTES = 64 * 2**20
+
+# What is learned, once it is asked for.
+LEARNED = (
+    "correlations_",
+    "weights_",
+    "loadings_",
+    "means_",
+    "structure_",
+    "score_covariance_",
+    "shrinkage_",
+    "rank_",
+    "n_iter_",
+    "_deviations",
+)
 
 
 class CCAMapper(BaseMapper):
@@ -55,9 +87,18 @@ class CCAMapper(BaseMapper):
         Coordinates are unit-variance scores times the component's correlation to
         this power [5]_, so that components that carry little across views weigh
         little in distances. 0 leaves the scores as they are.
+    unpaired : {"auto", "drop", "em"}, default="auto"
+        What rows that lack a view are good for. With "drop" the space is that of the
+        rows that have every view. With "em" it is that of all rows, by the EM algorithm
+        for a joint Gaussian [6]_. "auto" is "em" where three or more views have gaps,
+        else "drop": of two views, rows that lack one say little about how they hang
+        together, and can mislead where pairs are few.
     standardize : bool or dict of str to bool, default=True
         Bring columns to unit variance first, so that the answer does not depend on
         their units. A dict gives it by view; views that it does not name have True.
+    keep_moments : bool, default=False
+        Keep what `merge` and `partial_fit` need after `fit`, even if it is larger than
+        64 MB.
 
     Attributes
     ----------
@@ -78,6 +119,12 @@ class CCAMapper(BaseMapper):
         Covariance of the training scores of all views.
     shrinkage_ : dict of str to float
         By view: the shrinkage used.
+    view_relations_ : dict of str to dict of str to float
+        ``view_relations_[a][b]``: the share of view a's variance, its columns at unit
+        variance, that is of factors common with view b, as far as the components go;
+        ``view_relations_[a][a]`` is the share common with no other view.
+    n_iter_ : int
+        Iterations of EM; 0 where it was not needed.
     rank_ : dict of str to int
         By view: the number of dimensions found.
     n_features_in_ : int
@@ -93,6 +140,11 @@ class CCAMapper(BaseMapper):
     CorrelationOneWarning
         If without shrinkage there are so few rows that correlations of 1 hold by
         construction.
+    ConditionWarning
+        If a view is so ill-conditioned that its moments have lost digits, and the rows
+        are no longer known, or sparse.
+    ConvergenceWarning
+        If EM stops before it has converged.
 
     See Also
     --------
@@ -106,8 +158,9 @@ class CCAMapper(BaseMapper):
     rows (the sum of ``sample_weight``) in the denominator. Each component's sign is
     such that the first column whose loading is within 1e-6 of the largest in size is
     positive. float16 and float32 rows are mapped to float32, all others to float64;
-    what is learned is float64. No training row is kept. Rows that lack a view do not
-    enter the fit.
+    what is learned is float64. No training row is kept, but the moments of each set of
+    rows that have the same views, so that fits of pieces merge to the fit of the whole.
+    Sparse views are never laid out densely.
 
     References
     ----------
@@ -120,6 +173,8 @@ class CCAMapper(BaseMapper):
        covariance estimation", IEEE Transactions on Signal Processing 58(10), eq. 23.
     .. [5] Gong, Ke, Isard & Lazebnik (2014), "A multi-view embedding space for
        modeling internet images, tags, and their semantics", IJCV 106.
+    .. [6] Little & Rubin (2002), "Statistical analysis with missing data", 2nd ed.,
+       section 11.2.
 
     Examples
     --------
@@ -139,7 +194,9 @@ class CCAMapper(BaseMapper):
         "shrinkage": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"}), dict],
         "fusion": [str],
         "correlation_power": [Interval(Real, 0, None, closed="left")],
+        "unpaired": [StrOptions({"auto", "drop", "em"})],
         "standardize": ["boolean", dict],
+        "keep_moments": ["boolean"],
     }
 
     def __init__(
@@ -150,14 +207,18 @@ class CCAMapper(BaseMapper):
         shrinkage="auto",
         fusion="concat",
         correlation_power=2.0,
+        unpaired="auto",
         standardize=True,
+        keep_moments=False,
     ):
         self.n_components = n_components
         self.views = views
         self.shrinkage = shrinkage
         self.fusion = fusion
         self.correlation_power = correlation_power
+        self.unpaired = unpaired
         self.standardize = standardize
+        self.keep_moments = keep_moments
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, sample_weight=None):
@@ -184,28 +245,178 @@ class CCAMapper(BaseMapper):
             If numbers of rows differ, a view has NaN in part of a row, infinity or no
             variance, or ``n_components`` exceeds the narrowest view's columns.
         TypeError
-            If a view is sparse or no table.
+            If a view is no table.
         """
         reader = open_door(self.views, X)
-        self._check_fusion(reader.names)
-        shrinkage = _by_view(self.shrinkage, reader.names, "shrinkage", "auto")
-        standardize = _by_view(self.standardize, reader.names, "standardize", True)
+        options = self._options(reader.names)
         blocks = reader.fit(self, X, y)
         k = self._check_n_components(reader.n_features)
-        views, weights = _complete_rows(blocks, X, sample_weight)
-        solution = solve(
-            views,
-            n_components=k,
-            shrinkage=shrinkage,
-            standardize=standardize,
-            weights=weights,
-        )
+        weights = _checked_weights(sample_weight, X)
+        learned = fit_blocks(blocks, reader.names, weights, n_components=k, **options)
         reader.claim(self, X)
         self._reader = reader
-        self._dtypes = {n: float_dtype(a.dtype) for n, a in views.items()}
-        self._store(solution)
-        self._warn(solution, len(next(iter(views.values()))))
+        self._dtypes = {n: float_dtype(a.dtype) for n, a in blocks.arrays.items()}
+        self._keep(learned.patterns, always=self.keep_moments)
+        self._pending = False
+        self._store(learned)
         return self
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, *, sample_weight=None):
+        """Learn from more rows, as if they had been there from the start.
+
+        Fitting in pieces, in any order, equals fitting at once. The components are
+        solved for when they are next asked for, not at every piece.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`. Under a ColumnTransformer, whose transformers must be frozen
+            or stateless.
+
+        Returns
+        -------
+        CCAMapper
+            The mapper itself.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`; if a transformer learns from rows; or if the moments of an
+            earlier fit were not kept.
+        """
+        first = not self.__sklearn_is_fitted__()
+        if first:
+            reader = open_door(self.views, X)
+            reader.check_streams()
+            self._options(reader.names)
+            blocks = reader.fit(self, X, y, min_rows=1)
+        else:
+            reader, self_patterns = self._reader, self._known_moments("partial_fit")
+            if isinstance(reader, PairReader) and y is None and not _is_views(X):
+                raise ValueError(
+                    f"{type(self).__name__} with views=None requires y to be passed, "
+                    "but the target y is None: y is the second view."
+                )
+            blocks = reader.read(self, X, y)
+        self._check_n_components(reader.n_features)
+        if too_wide(blocks, reader.names):
+            refuse_width(blocks, "partial_fit needs them")
+        patterns = moments_by_pattern(
+            blocks, reader.names, _checked_weights(sample_weight, X)
+        )[0]
+        if first:
+            reader.claim(self, X)
+            self._reader, self._dtypes = reader, {}
+        else:
+            patterns = merge_patterns(self_patterns, patterns)
+        self._dtypes = _joint_dtypes(
+            self._dtypes, {n: float_dtype(a.dtype) for n, a in blocks.arrays.items()}
+        )
+        return self._with_pending(patterns)
+
+    def merge(self, other):
+        """The mapper that a fit to the rows of both would have given.
+
+        Parameters
+        ----------
+        other : CCAMapper
+            Fitted to other rows of the same views.
+
+        Returns
+        -------
+        CCAMapper
+            A new mapper, with the parameters of this one.
+
+        Raises
+        ------
+        ValueError
+            If the views differ, or the moments of one of them were not kept.
+        TypeError
+            If ``other`` is no `CCAMapper`.
+        """
+        if not isinstance(other, CCAMapper):
+            raise TypeError(f"merge takes a CCAMapper; got a {type(other).__name__}.")
+        check_is_fitted(self)
+        check_is_fitted(other)
+        if not self._reader.same_as(other._reader):
+            raise ValueError(
+                "The mappers have seen different views or columns: "
+                f"{self._reader.n_features} and {other._reader.n_features}; only fits "
+                "of the same views can be merged."
+            )
+        patterns = merge_patterns(
+            self._known_moments("merge"), other._known_moments("merge")
+        )
+        merged = clone(self)
+        merged._reader = self._reader
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(merged, name, getattr(self, name))
+        merged._dtypes = _joint_dtypes(self._dtypes, other._dtypes)
+        return merged._with_pending(patterns)
+
+    # ---- moments ---------------------------------------------------------------------
+
+    def _options(self, names):
+        """Parameters by view, checked before any work."""
+        self._check_fusion(names)
+        return {
+            "shrinkage": _by_view(self.shrinkage, names, "shrinkage", "auto"),
+            "standardize": _by_view(self.standardize, names, "standardize", True),
+            "unpaired": self.unpaired,
+        }
+
+    def _keep(self, patterns, always):
+        size = sum(map(n_bytes, patterns.values())) if patterns else 0
+        self._moments_size = size
+        self._patterns = patterns if always or size <= MAX_KEPT_BYTES else None
+
+    def _known_moments(self, method):
+        if not self._patterns:
+            raise ValueError(
+                f"{method} needs the moments of the rows seen so far, which were not "
+                f"kept because they take {self._moments_size / 2**20:.0f} MB; fit with "
+                "keep_moments=True."
+                if self._moments_size
+                else f"{method} needs moments of the rows, and views this wide were "
+                "fitted without any; reduce them, for example by TruncatedSVD."
+            )
+        return self._patterns
+
+    def _with_pending(self, patterns):
+        """These moments, to be solved when something learned is asked for."""
+        for name in LEARNED:
+            vars(self).pop(name, None)
+        self._keep(patterns, always=True)
+        self._pending = True
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return "_reader" in vars(self)
+
+    def __getattr__(self, name):
+        if name in LEARNED and vars(self).get("_pending"):
+            self._settle()
+            return vars(self)[name]
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}"
+        )
+
+    def _settle(self):
+        reader = self._reader
+        learned = fit_patterns(
+            self._patterns,
+            reader.names,
+            reader.n_features,
+            n_components=self._check_n_components(reader.n_features),
+            eps={
+                n: dtype_eps(self._dtypes.get(n, np.dtype(float))) for n in reader.names
+            },
+            **self._options(reader.names),
+        )
+        self._store(learned)
+        self._pending = False
 
     def _check_n_components(self, n_features):
         narrowest = min(n_features, key=n_features.get)
@@ -219,7 +430,8 @@ class CCAMapper(BaseMapper):
             )
         return self.n_components
 
-    def _store(self, solution):
+    def _store(self, learned):
+        solution = learned.solution
         self.correlations_ = solution.correlations
         self.weights_ = solution.weights
         self.loadings_ = solution.loadings
@@ -228,38 +440,24 @@ class CCAMapper(BaseMapper):
         self.score_covariance_ = solution.score_covariance
         self.shrinkage_ = solution.shrinkage
         self.rank_ = solution.ranks
+        self.n_iter_ = learned.n_iter
+        self._deviations = solution.deviations
+        warn(learned)
 
-    def _warn(self, solution, n_rows):
-        k = len(solution.correlations)
-        plain = [name for name, c in solution.shrinkage.items() if c == 0]
-        for name, rank in solution.ranks.items():
-            columns = solution.n_varying[name]
-            if rank < k:
-                warnings.warn(
-                    f"View {name!r} has rank {rank}, fewer than the {k} components: "
-                    f"the last {k - rank} are zero. Set n_components={rank} or less.",
-                    RankWarning,
-                    stacklevel=4,
-                )
-            elif name in plain and rank < columns:
-                warnings.warn(
-                    f"View {name!r} has rank {rank} but {columns} columns that vary: "
-                    "some are combinations of others, and its weights are not unique. "
-                    "Drop such columns, or shrink (shrinkage='auto').",
-                    RankWarning,
-                    stacklevel=4,
-                )
-        ranks = sorted(solution.ranks[name] for name in plain)[-2:]
-        if len(ranks) == 2 and sum(ranks) >= n_rows:
-            warnings.warn(
-                f"With {n_rows} rows and views of rank {ranks[0]} and {ranks[1]}, "
-                "correlations of 1 hold by construction and say nothing about new "
-                "rows. Shrink (shrinkage='auto'), or reduce the views' columns.",
-                CorrelationOneWarning,
-                stacklevel=4,
-            )
+    @property
+    def view_relations_(self):
+        """Shares of each view's variance: by other view, and its own."""
+        check_is_fitted(self)
+        return view_relations(
+            self._reader.names,
+            self.score_covariance_,
+            self.structure_,
+            self._deviations,
+        )
 
     def _view_scores(self, name, array):
+        if sparse.issparse(array):
+            return project_sparse(array, self.means_[name], self.weights_[name])
         return project(array, self.means_[name], self.weights_[name])
 
 
@@ -286,28 +484,27 @@ def _is_share(value):
     return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-def _complete_rows(blocks, X, sample_weight):
-    """Views and weights of the rows that count and have every view."""
-    keep = np.ones(blocks.n_rows, bool)
-    for name in blocks.present:
-        keep &= blocks.mask(name)
-    if keep.sum() < 2:
+def _checked_weights(sample_weight, X):
+    """Frequencies as float64, or None."""
+    if sample_weight is None:
+        return None
+    weights = check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    if np.count_nonzero(weights) == 0:
         raise ValueError(
-            f"Only {int(keep.sum())} of {blocks.n_rows} rows have every view of "
-            f"{list(blocks.arrays)}; a minimum of 2 is required."
+            "Found 0 sample(s) with positive sample_weight while a minimum of 1 is "
+            "required."
         )
-    weights = None
-    if sample_weight is not None:
-        weights = check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
-        keep &= weights > 0
-        if keep.sum() < 2:
-            raise ValueError(
-                f"Found {int(keep.sum())} sample(s) with positive sample_weight while "
-                "a minimum of 2 is required."
-            )
-    if keep.all():
-        return blocks.arrays, weights
-    views = {name: array[keep] for name, array in blocks.arrays.items()}
-    return views, None if weights is None else weights[keep]
+    return weights
+
+
+def _joint_dtypes(a, b):
+    return {
+        name: np.result_type(*(d[name] for d in (a, b) if name in d))
+        for name in {**a, **b}
+    }
+
+
+def _is_views(X):
+    return isinstance(X, Views)

@@ -6,7 +6,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array
 
-from skmeta.views._rows import is_torch, null_rows_of_floats, to_numpy
+from skmeta.core.blocks import release, row_slices
+from skmeta.views._rows import is_torch, to_numpy
 
 RESERVED = ("concat", "mean", "posterior")  # words of fusion=
 
@@ -26,17 +27,14 @@ class Blocks(NamedTuple):
 
 
 def check_view(array, name, *, n_features=None, min_rows=1):
-    """One view as a 2-D array of a real dtype, and the mask of its rows or None.
+    """One view as a 2-D array or CSR matrix of a real dtype, and the mask of its rows.
+
+    The mask is None where every row has the view.
 
     The dtype stays as it is where it is a real number's, so that memory-mapped and
     half-precision arrays are cast block by block where they are used.
     """
     label = f"view {name!r}"
-    if sparse.issparse(array):
-        raise TypeError(
-            f"View {name!r} is sparse, and a dense array is needed here; reduce it, "
-            "for example by TruncatedSVD in a pipeline after the vectorizer."
-        )
     if is_torch(array):
         array = to_numpy(array)
     if isinstance(array, list) and array and not np.isscalar(array[0]):
@@ -49,6 +47,7 @@ def check_view(array, name, *, n_features=None, min_rows=1):
     try:
         array = check_array(
             array,
+            accept_sparse="csr",
             dtype="numeric",
             ensure_all_finite=False,
             ensure_2d=False,
@@ -94,28 +93,54 @@ def _check_finite(array, name):
     """Mask of rows that have the view, None if all; an error for holes in a row."""
     if array.dtype.kind != "f":
         return None
+    if sparse.issparse(array):
+        if not np.isfinite(array.data).all():
+            entries = array.tocoo()
+            at = int(np.argmin(np.isfinite(entries.data)))
+            _raise_hole(name, entries.data[at], entries.row[at], entries.col[at])
+        return None
+    missing = None
+    for rows in row_slices(len(array), array.itemsize * array.shape[1]):
+        block = array[rows]
+        if not _all_finite(block):
+            if missing is None:
+                missing = np.zeros(len(array), bool)
+            missing[rows] = _null_block(block, name, rows.start)
+        release(array, rows.start, rows.stop)
+    return None if missing is None else ~missing
+
+
+def _all_finite(block):
     with np.errstate(over="ignore", invalid="ignore"):
-        accumulate = np.float32 if array.dtype == np.float16 else None
-        if np.isfinite(np.sum(array, dtype=accumulate)):
-            return None
-    if (infinite := np.isinf(array)).any():
+        accumulate = np.float32 if block.dtype == np.float16 else None
+        return np.isfinite(np.sum(block, dtype=accumulate)) or np.isfinite(block).all()
+
+
+def _null_block(block, name, start):
+    """Mask of all-NaN rows; an error for infinity and for NaN in part of a row."""
+    if (infinite := np.isinf(block)).any():
         row, column = np.argwhere(infinite)[0]
+        _raise_hole(name, np.inf, start + row, column)
+    holes = np.isnan(block)
+    missing = holes.all(axis=1)
+    holes[missing] = False
+    if holes.any():
+        row, column = np.argwhere(holes)[0]
+        _raise_hole(name, np.nan, start + row, column)
+    return missing
+
+
+def _raise_hole(name, value, row, column):
+    if np.isinf(value):
         raise ValueError(
             f"View {name!r} contains infinity: row {row}, column {column}. Replace it "
             "by a finite value or drop the row."
         )
-    missing = null_rows_of_floats(array, axes=(1,))
-    holes = np.isnan(array)
-    if missing is not None:
-        holes[missing] = False
-    if holes.any():
-        row, column = np.argwhere(holes)[0]
-        raise ValueError(
-            f"View {name!r} contains NaN in part of a row: row {row}, column {column}. "
-            "Put an imputer, such as SimpleImputer, before it; only a row that lacks "
-            "the whole view (all NaN) counts as missing."
-        )
-    return None if missing is None else ~missing
+    raise ValueError(
+        f"View {name!r} contains NaN in part of a row: row {row}, column {column}. "
+        "Put an imputer, such as SimpleImputer, before it; only a row that lacks "
+        "the whole view (all NaN) counts as missing."
+    )
 
 
 def check_names(names):

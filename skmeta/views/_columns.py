@@ -5,12 +5,15 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_array, validate_data
 
 from skmeta._compat import num_rows, safe_indexing
 from skmeta.views._blocks import check_names, check_view, make_blocks
 from skmeta.views._named import check_targets
-from skmeta.views._rows import is_frame, null_rows, take_rows
+from skmeta.views._rows import is_frame, null_rows, spread_rows, take_rows
 from skmeta.views._views import Views
 
 
@@ -42,13 +45,13 @@ class ColumnsReader:
         self.names = tuple(name for name, _, _ in self.specs)
         check_names(self.names)
 
-    def fit(self, estimator, X, y=None):
+    def fit(self, estimator, X, y=None, *, min_rows=2):
         """Fit each view's transformer and read the training rows."""
         X = self._check_table(X)
-        if num_rows(X) < 2:
+        if num_rows(X) < min_rows:
             raise ValueError(
                 f"Found {num_rows(X)} sample(s) (n_samples={num_rows(X)}) where a "
-                "minimum of 2 is required."
+                f"minimum of {min_rows} is required."
             )
         check_targets(X, y)
         self.columns = {n: _resolve(X, n, columns) for n, _, columns in self.specs}
@@ -77,6 +80,25 @@ class ColumnsReader:
         self.n_features = {n: array.shape[1] for n, (array, _) in checked.items()}
         return make_blocks(checked, num_rows(X))
 
+    def check_streams(self):
+        """Raise if a transformer learns from rows: pieces would not add up."""
+        for name, transformer, _ in self.specs:
+            if not _is_fixed(transformer):
+                raise ValueError(
+                    f"The transformer of view {name!r}, {transformer!r}, learns from "
+                    "the rows it is fitted on, so that pieces would not add up to the "
+                    "whole; fit it beforehand and wrap it in FrozenEstimator, or use "
+                    "a stateless one such as HashingVectorizer."
+                )
+
+    def same_as(self, other):
+        """Whether rows read by another reader are of the same views and columns."""
+        return (
+            isinstance(other, ColumnsReader)
+            and (self.names, self.n_features) == (other.names, other.n_features)
+            and all(_equal(self.columns[n], other.columns[n]) for n in self.names)
+        )
+
     def claim(self, estimator, X):
         """Set what scikit-learn's estimators know of the columns of X."""
         validate_data(estimator, self._check_table(X), skip_check_array=True)
@@ -99,7 +121,7 @@ class ColumnsReader:
         if is_frame(X) and np.ndim(X) == 2:
             if hasattr(estimator, "feature_names_in_"):
                 checked = self._read_columns(X, view)  # needs the view's own alone
-                return make_blocks({view: checked}, len(checked[0]))
+                return make_blocks({view: checked}, checked[0].shape[0])
             X = X.to_numpy()
         if not (single and _is_flat(X)):
             X = self._check_table(X)
@@ -114,7 +136,7 @@ class ColumnsReader:
         if single and not _is_flat(X):
             X = X[:, 0]  # its transformer takes one column as a sequence
         checked = self._checked(view, _apply(fitted, X), None, view)
-        return make_blocks({view: checked}, len(checked[0]))
+        return make_blocks({view: checked}, checked[0].shape[0])
 
     def _check_table(self, X):
         if isinstance(X, Views):
@@ -154,9 +176,20 @@ class ColumnsReader:
             )
         if mask is None:
             return array, None
-        full = np.zeros((len(mask), array.shape[1]), array.dtype)
-        full[mask] = array
-        return full, mask
+        return spread_rows(array, mask), mask
+
+
+def _is_fixed(transformer):
+    """Whether a transformer is what it is, whatever rows it is fitted on."""
+    if isinstance(transformer, str | FrozenEstimator):
+        return True
+    if isinstance(transformer, Pipeline):
+        return all(_is_fixed(step) for _, step in transformer.steps)
+    return not get_tags(transformer).requires_fit
+
+
+def _equal(a, b):
+    return type(a) is type(b) and np.array_equal(a, b)
 
 
 def _apply(transformer, rows):

@@ -4,7 +4,7 @@ import numpy as np
 
 from skmeta._compat import num_rows
 from skmeta.views._blocks import check_names, check_view, make_blocks
-from skmeta.views._rows import is_frame, null_rows, take_rows
+from skmeta.views._rows import is_frame, null_rows, spread_rows, take_rows
 from skmeta.views._views import Views
 
 
@@ -15,13 +15,20 @@ class ViewsReader:
         self.names = tuple(X.keys())
         check_names(self.names)
 
-    def fit(self, estimator, X, y=None):
+    def fit(self, estimator, X, y=None, *, min_rows=2):
         """Learn widths and column names, and read the training rows."""
         check_targets(X, y)
-        checked = _checked_views(X, self.names, min_rows=2)
+        checked = _checked_views(X, self.names, min_rows=min_rows)
         self.n_features = {n: array.shape[1] for n, (array, _) in checked.items()}
         self.columns = {n: column_names(X[n]) for n in self.names}
         return make_blocks(checked, len(X))
+
+    def check_streams(self):
+        """Nothing is learned but widths."""
+
+    def same_as(self, other):
+        """Whether rows read by another reader are of the same views and columns."""
+        return isinstance(other, ViewsReader) and same_columns(self, other)
 
     def claim(self, estimator, X):
         """Forget what an earlier fit on another form knew of the columns of X."""
@@ -36,6 +43,7 @@ class ViewsReader:
                 f"{list(self.names)}; got a {type(X).__name__}. Pass Views, or one "
                 "view alone to transform_view(X, view)."
             )
+        check_targets(X, y)
         return read_named(X, self.names, self.n_features, self.columns)
 
     def read_view(self, estimator, X, view):
@@ -52,6 +60,14 @@ def column_names(array):
     if is_frame(array) and hasattr(array, "columns"):
         return list(array.columns)
     return None
+
+
+def same_columns(a, b):
+    """Whether two readers have the same views, widths and, if known, column names."""
+    return (a.names, a.n_features) == (b.names, b.n_features) and all(
+        None in (a.columns[n], b.columns[n]) or a.columns[n] == b.columns[n]
+        for n in a.names
+    )
 
 
 def check_columns(name, array, expected):
@@ -104,8 +120,7 @@ def _check_where(array, mask, name, n_features):
     if len(rows) == 0:
         return np.zeros((len(mask), n_features or 1)), mask
     some, inner = check_view(take_rows(array, rows), name, n_features=n_features)
-    full = np.zeros((len(mask), some.shape[1]), some.dtype)
-    full[rows] = some
+    full = spread_rows(some, mask)
     if inner is not None:
         mask = mask.copy()
         mask[rows[~inner]] = False

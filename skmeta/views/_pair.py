@@ -5,7 +5,12 @@ from scipy import sparse
 from sklearn.utils.validation import check_array, validate_data
 
 from skmeta.views._blocks import check_view, make_blocks
-from skmeta.views._named import check_columns, column_names, read_named
+from skmeta.views._named import (
+    check_columns,
+    column_names,
+    read_named,
+    same_columns,
+)
 from skmeta.views._rows import is_frame, is_torch, pandas_index, to_numpy
 from skmeta.views._views import Views, check_same_index
 
@@ -17,7 +22,7 @@ class PairReader:
 
     names = PAIR
 
-    def fit(self, estimator, X, y):
+    def fit(self, estimator, X, y, *, min_rows=2):
         """Learn the widths of both views from the training rows and read them."""
         if y is None:
             raise ValueError(
@@ -26,12 +31,20 @@ class PairReader:
                 "X are a Views, or columns that views= names."
             )
         self._check_not_views(X, y)
-        first = check_view(_as_table(X, "X", min_rows=2), "X", min_rows=2)
-        second = self._check_y(y, min_rows=2)
-        self.y_ndim = len(_as_table(y, "Y", min_rows=2).shape)
+        X_table = _as_table(X, "X", min_rows=min_rows)
+        first = check_view(X_table, "X", min_rows=min_rows)
+        second = self._check_y(y, min_rows=min_rows)
+        self.y_ndim = len(_as_table(y, "Y", min_rows=min_rows).shape)
         self.n_features = {"X": first[0].shape[1], "Y": second[0].shape[1]}
         self.columns = {"X": column_names(X), "Y": column_names(y)}
         return self._pair(X, first, y, second)
+
+    def check_streams(self):
+        """Nothing is learned but widths."""
+
+    def same_as(self, other):
+        """Whether rows read by another reader are of the same views and columns."""
+        return isinstance(other, PairReader) and same_columns(self, other)
 
     def claim(self, estimator, X):
         """Set what scikit-learn's estimators know of the columns of X."""
@@ -47,7 +60,7 @@ class PairReader:
         validate_data(estimator, X, reset=False, skip_check_array=True)
         first = check_view(X, "X")
         if y is None:
-            return make_blocks({"X": first}, len(first[0]))
+            return make_blocks({"X": first}, first[0].shape[0])
         check_columns("Y", y, self.columns)
         second = self._check_y(y, n_features=self.n_features["Y"])
         return self._pair(X, first, y, second)
@@ -60,18 +73,19 @@ class PairReader:
             return self.read(estimator, X)
         check_columns("Y", X, self.columns)
         second = self._check_y(X, n_features=self.n_features["Y"])
-        return make_blocks({"Y": second}, len(second[0]))
+        return make_blocks({"Y": second}, second[0].shape[0])
 
     def _pair(self, X, first, y, second):
-        if len(first[0]) != len(second[0]):
+        n_rows, n_rows_y = first[0].shape[0], second[0].shape[0]
+        if n_rows != n_rows_y:
             raise ValueError(
-                f"X has {len(first[0])} rows, but Y has {len(second[0])}: row i of Y "
-                "belongs to row i of X."
+                f"X has {n_rows} rows, but Y has {n_rows_y}: row i of Y belongs to row "
+                "i of X."
             )
         indexes = {"X": pandas_index(X), "Y": pandas_index(y)}
         if all(index is not None for index in indexes.values()):
             check_same_index(indexes)
-        return make_blocks({"X": first, "Y": second}, len(first[0]))
+        return make_blocks({"X": first, "Y": second}, n_rows)
 
     def _check_y(self, y, *, n_features=None, min_rows=1):
         y = _as_table(y, "Y", min_rows=min_rows)

@@ -56,6 +56,19 @@ def take_rows(rows, key):
     return safe_indexing(rows, key)
 
 
+def spread_rows(array, mask):
+    """Rows put where ``mask`` is True among rows of zeros."""
+    if sparse.issparse(array):
+        counts = np.zeros(len(mask), array.indptr.dtype)
+        counts[mask] = np.diff(array.indptr)
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        shape = (len(mask), array.shape[1])
+        return sparse.csr_array((array.data, array.indices, indptr), shape=shape)
+    full = np.zeros((len(mask), array.shape[1]), array.dtype)
+    full[mask] = array
+    return full
+
+
 def null_rows(rows):
     """Mask of the rows in which every entry is null, or None where no row is."""
     mask = _null_mask(rows)

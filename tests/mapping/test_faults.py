@@ -14,12 +14,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from scipy.linalg import eigh
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skmeta import CCAMapper, CrossModalRetriever, Views
 from skmeta.exceptions import CorrelationOneWarning, RankWarning
@@ -319,26 +320,83 @@ def test_fault_19_wide_unicode_in_names():
 
 
 @pytest.mark.parametrize(
-    "make", [sparse.csr_array, sparse.coo_matrix, sparse.dok_array, sparse.csc_array]
+    "make",
+    [sparse.csr_array, sparse.coo_matrix, sparse.dok_array, sparse.csc_array],
 )
-def test_fault_20_sparse_views_are_refused_by_name(make):
+def test_fault_20_sparse_views_give_the_answer_of_dense_ones(make):
     X, Y = pairs()
-    for args, name in (((make(X), Y), "X"), ((X, make(Y)), "Y")):
-        with pytest.raises(TypeError, match=f"{name!r} is sparse"):
-            CCAMapper().fit(*args)
-    with pytest.raises(TypeError, match="'text' is sparse"):
-        CCAMapper().fit(Views(image=X, text=make(Y)))
+    X = X * (np.abs(X) > 0.5)
+    dense = CCAMapper().fit(X, Y)
+    for args in ((make(X), Y), (X, make(Y)), (make(X), make(Y))):
+        mapper = CCAMapper().fit(*args)
+        assert_allclose(mapper.correlations_, dense.correlations_, atol=1e-10)
+        Z, expected = mapper.transform(args[0]), dense.transform(X)
+        assert_allclose(Z, expected, atol=1e-8)
+        assert_allclose(mapper.predict(args[0]), dense.predict(X), atol=1e-8)
+    views = Views(image=X, text=make(Y))
+    named = CCAMapper().fit(views)
+    assert_allclose(named.correlations_, dense.correlations_, atol=1e-10)
+    assert named.transform(views).shape == (len(X), 2 * len(dense.correlations_))
+
+
+def test_fault_20_holes_of_sparse_views_are_named():
+    X, Y = pairs()
+    for value, message in (
+        (np.nan, "'Y' contains NaN.*row 3, column 1"),
+        (np.inf, "infinity"),
+    ):
+        S = sparse.csr_array(np.where(np.abs(Y) > 0.5, Y, 0)).tolil()
+        S[3, 1] = value
+        with pytest.raises(ValueError, match=message):
+            CCAMapper().fit(X, S.tocsr())
 
 
 def test_fault_20_sparse_output_of_a_transformer():
+    text = ["one two three", "two four", None, "five one", "four four two"] * 20
     frame = pd.DataFrame(
-        {"n": np.arange(20.0), "text": ["one two three"] * 10 + ["two"] * 10}
+        {"n": np.arange(100.0) % 7, "m": np.arange(100.0) % 3, "text": text}
     )
-    views = ColumnTransformer(
-        [("table", StandardScaler(), ["n"]), ("words", TfidfVectorizer(), "text")]
+    columns = [("table", StandardScaler(), ["n", "m"])]
+    loose = ColumnTransformer([*columns, ("words", TfidfVectorizer(), "text")])
+    words = make_pipeline(
+        TfidfVectorizer(),
+        FunctionTransformer(sparse.csr_array.toarray, accept_sparse=True),
     )
-    with pytest.raises(TypeError, match="'words' is sparse.*TruncatedSVD"):
-        CCAMapper(views=views).fit(frame)
+    dense = ColumnTransformer([*columns, ("words", words, "text")])
+    expected = CCAMapper(2, views=dense).fit(frame)
+    mapper = CCAMapper(2, views=loose).fit(frame)
+    assert_allclose(mapper.correlations_, expected.correlations_, atol=1e-10)
+    assert_allclose(mapper.transform(frame), expected.transform(frame), atol=1e-8)
+
+
+def test_fault_74_moments_that_would_not_fit():
+    """A raw TF-IDF view of 43,000 words: solved without moments, or refused first."""
+    rng = np.random.default_rng(0)
+    words = sparse.random_array((3000, 43_000), density=5e-4, rng=rng, format="csr")
+    table = rng.standard_normal((3000, 5)) + 9 * words[:, :5].toarray()
+    views = Views(table=table, words=words)
+    mapper = CCAMapper(2, shrinkage=0.5).fit(views)
+    # The same by the dual problem, of 3,000 rows.
+    dense = words.toarray()
+    dense = StandardScaler().fit_transform(dense[:, dense.std(axis=0) > 0])
+    T = StandardScaler().fit_transform(table)
+    kernel = dense @ dense.T / 3000
+    solved = np.linalg.solve(0.5 * kernel + 0.5 * np.eye(3000), kernel @ T)
+    within = 0.5 * T.T @ T / 3000 + 0.5 * np.eye(5)
+    vectors = eigh(T.T @ solved, within)[1][:, :2:-1]
+    for i, correlation in enumerate(mapper.correlations_):
+        other = np.corrcoef(T @ vectors[:, i], solved @ vectors[:, i])[0, 1]
+        assert_allclose(correlation, other, atol=1e-8)
+    for params, message in (
+        ({"shrinkage": 0}, "'words' has 43000 columns.*13.8 GB.*TruncatedSVD"),
+        ({"unpaired": "em"}, "'words' has 43000 columns.*TruncatedSVD"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            CCAMapper(2, **params).fit(views)
+    with pytest.raises(ValueError, match="partial_fit needs them.*TruncatedSVD"):
+        CCAMapper(2).partial_fit(views)
+    with pytest.raises(ValueError, match="merge needs moments.*TruncatedSVD"):
+        mapper.merge(mapper)
 
 
 def test_fault_21_pandas_nullable_without_na():

@@ -1,0 +1,197 @@
+"""From checked views to a solution: which rows count, and which solver."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+
+from skmeta.core import em
+from skmeta.core import patterns as pt
+from skmeta.core.blocks import Rows, stack_slices
+from skmeta.core.cca import Solution, Source, dtype_eps, solve_moments
+from skmeta.core.implicit import solve_implicit
+from skmeta.exceptions import ConditionWarning, CorrelationOneWarning, RankWarning
+
+# Moments with sparse views beyond this size are not formed.
+MAX_GRAM_BYTES = 512 * 2**20
+
+
+class Learned(NamedTuple):
+    """A solution and what there is to say of how it came about."""
+
+    solution: Solution
+    patterns: dict | None
+    n_rows: float  # that have every view
+    n_iter: int = 0
+    change: float = 0.0
+
+
+def moments_by_pattern(blocks, names, weights=None, *, single=False):
+    """Moments of the rows by which views they have."""
+    present = np.column_stack([blocks.mask(name) for name in names])
+    return pt.of_patterns(blocks.arrays, present, weights, single=single)
+
+
+def fit_blocks(blocks, names, weights, *, unpaired, **options):
+    """Fit to rows that are at hand."""
+    if too_wide(blocks, names):
+        return _fit_implicitly(blocks, names, weights, unpaired, options)
+    # Overflow is found afterwards, and reported with the name of the view.
+    with np.errstate(over="ignore", invalid="ignore"):
+        patterns, in_single = moments_by_pattern(blocks, names, weights, single=True)
+    present = np.column_stack([blocks.mask(name) for name in names])
+    index = dict(pt.rows_by_pattern(present, weights)).get((True,) * len(names))
+    return fit_patterns(
+        patterns,
+        names,
+        {name: array.shape[1] for name, array in blocks.arrays.items()},
+        eps={name: dtype_eps(array.dtype) for name, array in blocks.arrays.items()},
+        source=Source(blocks.arrays, weights, index, in_single),
+        unpaired=unpaired,
+        **options,
+    )
+
+
+def too_wide(blocks, names):
+    """Whether a sparse view makes moments that would be far larger than the rows."""
+    columns = sum(
+        blocks.arrays[name].shape[1] for name in names if name in blocks.arrays
+    )
+    loose = any(map(sparse.issparse, blocks.arrays.values()))
+    return loose and 8 * columns**2 > MAX_GRAM_BYTES
+
+
+def refuse_width(blocks, why):
+    """Raise that moments would not fit, with the view to blame and what to do."""
+    widest = max(blocks.arrays, key=lambda name: blocks.arrays[name].shape[1])
+    p = blocks.arrays[widest].shape[1]
+    raise ValueError(
+        f"View {widest!r} has {p} columns, whose moments would take "
+        f"{8 * p**2 / 2**30:.1f} GB, and {why}; reduce it first, for example by "
+        "TruncatedSVD."
+    )
+
+
+def _fit_implicitly(blocks, names, weights, unpaired, options):
+    """Fit to products with rows; no moments are formed or kept."""
+    present = np.column_stack([blocks.mask(name) for name in names])
+    by_pattern = dict(pt.rows_by_pattern(present, weights))
+    everything = (True,) * len(names)
+    if unpaired == "em" or (
+        unpaired == "auto" and 2 < len(names) and len(by_pattern) > 1
+    ):
+        refuse_width(blocks, "unpaired='em' needs them")
+    shrinkage = options["shrinkage"]
+    if plain := [name for name, c in shrinkage.items() if c == 0]:
+        refuse_width(blocks, f"without shrinkage (of {plain[0]!r}) the fit needs them")
+    if everything not in by_pattern:
+        raise ValueError(f"No row has every view of {list(names)}.")
+    rows = Rows(blocks.arrays, weights, by_pattern[everything])
+    try:
+        found = solve_implicit(stack_slices(blocks.arrays), rows=rows, **options)
+    except ArithmeticError:
+        refuse_width(
+            blocks, f"with so little shrinkage ({shrinkage}) the fit needs them"
+        )
+    return Learned(Solution(**found), None, len(rows))
+
+
+def fit_patterns(patterns, names, n_features, *, unpaired, source=None, **options):
+    """Fit to moments, and to rows where the moments do not tell enough."""
+    ends = np.cumsum([0, *(n_features[name] for name in names)])
+    slices = {
+        name: slice(int(a), int(b))
+        for name, a, b in zip(names, ends[:-1], ends[1:], strict=True)
+    }
+    everything = (True,) * len(names)
+    complete = patterns.get(everything)
+    n_complete = 0.0 if complete is None else complete.n
+    if unpaired == "auto":
+        gaps = len(names) > 2 and len(patterns) > 1
+        unpaired = "em" if gaps else "drop"
+    if unpaired == "em" and set(patterns) != {everything}:
+        _check_some_pairs(patterns, names)
+        done = em.complete(patterns, list(slices.values()))
+        counts = {name: pt.n_rows(patterns, i) for i, name in enumerate(names)}
+        solution = solve_moments(done.moments, slices, n=counts, **options)
+        return Learned(
+            solution, patterns, done.moments.n, done.n_iterations, done.change
+        )
+    if n_complete < 2:
+        total = pt.n_rows(patterns)
+        raise ValueError(
+            f"Only {n_complete:g} of {total:g} rows have every view of {list(names)}; "
+            "a minimum of 2 is required"
+            + (", or unpaired='em'." if len(names) > 2 else ".")
+        )
+    solution = solve_moments(complete, slices, source=source, **options)
+    return Learned(solution, patterns, _count(source, complete))
+
+
+def _check_some_pairs(patterns, names):
+    for i, name in enumerate(names):
+        if not any(p[i] and sum(p) > 1 for p in patterns):
+            raise ValueError(
+                f"No row has view {name!r} together with another view, so nothing is "
+                "known of how it belongs to the others; leave it out or add such rows."
+            )
+
+
+def _count(source, moments):
+    """Rows, not frequencies, where that is known."""
+    if source is None or source.weights is None:
+        return moments.n
+    if source.index is None:
+        return float(np.count_nonzero(source.weights))
+    return float(len(source.index))
+
+
+def warn(learned):
+    """Warn of what is legitimate but doubtful."""
+    solution = learned.solution
+    k = len(solution.correlations)
+    plain = [name for name, c in solution.shrinkage.items() if c == 0]
+    for name, rank in solution.ranks.items():
+        columns = solution.n_varying[name]
+        if rank < k:
+            _warn(
+                f"View {name!r} has rank {rank}, fewer than the {k} components: "
+                f"the last {k - rank} are zero. Set n_components={rank} or less.",
+                RankWarning,
+            )
+        elif name in plain and rank < columns:
+            _warn(
+                f"View {name!r} has rank {rank} but {columns} columns that vary: "
+                "some are combinations of others, and its weights are not unique. "
+                "Drop such columns, or shrink (shrinkage='auto').",
+                RankWarning,
+            )
+    for name in solution.ill_conditioned:
+        _warn(
+            f"View {name!r} is ill-conditioned: some of its columns are nearly "
+            "combinations of others, and what their differences say is lost in its "
+            "moments, which are all that is known of it. Shrink (shrinkage='auto'), "
+            "drop such columns, or fit dense rows at once.",
+            ConditionWarning,
+        )
+    ranks = sorted(solution.ranks[name] for name in plain)[-2:]
+    if len(ranks) == 2 and sum(ranks) >= learned.n_rows:
+        _warn(
+            f"With {learned.n_rows:g} rows and views of rank {ranks[0]} and "
+            f"{ranks[1]}, correlations of 1 hold by construction and say nothing about "
+            "new rows. Shrink (shrinkage='auto'), or reduce the views' columns.",
+            CorrelationOneWarning,
+        )
+    if learned.change > em.TOLERANCE:
+        _warn(
+            f"EM stopped after {learned.n_iter} iterations, still changing by "
+            f"{learned.change:.1g}; rows that lack a view weigh too much against those "
+            "that have it. Consider unpaired='drop'.",
+            ConvergenceWarning,
+        )
+
+
+def _warn(message, category):
+    warnings.warn(message, category, stacklevel=2)
