@@ -13,6 +13,7 @@ from scipy.linalg.blas import dsyrk, ssyrk
 
 from skmeta.core import moments as mo
 from skmeta.core.blocks import Rows, row_slices, stack_slices
+from skmeta.core.device import moments_on_device, on_device
 
 # Squared distance of mean and shift, in variances, that costs no promised digit.
 DRIFT = {np.dtype(np.float64): 100.0, np.dtype(np.float32): 1.0}
@@ -51,6 +52,8 @@ def moments_of(views, weights=None, index=None, *, single=False):
     """
     rows = Rows(views, weights, index)
     slices = stack_slices(views)
+    if on_device(views.values()):
+        return _of_device(rows, slices)
     p = sum(array.shape[1] for array in views.values())
     loose = {n: array for n, array in views.items() if sparse.issparse(array)}
     if not loose and len(rows) <= p:
@@ -66,6 +69,13 @@ def moments_of(views, weights=None, index=None, *, single=False):
                 return moments, True
         return _of_dense(rows, slices, p, np.dtype(np.float64)), False
     return _of_mixed(rows, loose, slices, p), False
+
+
+def _of_device(rows, slices):
+    if len(rows) > max(where.stop for where in slices.values()):
+        return moments_on_device(rows, slices), False
+    host = {name: rows.views[name].host() for name in slices}
+    return moments_of(host, rows.weights, rows.index)
 
 
 def _all_single(arrays):

@@ -72,7 +72,8 @@ class Rows:
         for step in row_slices(len(self), 8 * n_columns):
             block = np.empty((step.stop - step.start, n_columns))
             for name, where in slices.items():
-                block[:, where] = self.take(name, step)
+                rows = self.take(name, step)
+                block[:, where] = rows.host() if hasattr(rows, "host") else rows
             self.release(step)
             yield block, self.weight(step)
 
@@ -83,7 +84,7 @@ def release(array, start, stop):
     Pages that were read stay with the process until memory is short, and look like its
     own. Only those of files are let go of, never private copies.
     """
-    if sparse.issparse(array) or not array.flags.c_contiguous:
+    if not isinstance(array, np.ndarray) or not array.flags.c_contiguous:
         return
     base = array
     while base is not None and not isinstance(base, np.memmap):

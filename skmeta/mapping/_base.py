@@ -8,7 +8,14 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._compat import check_feature_names_in
+from skmeta._compat import (
+    check_feature_names_in,
+    check_same_namespace,
+    foreign_namespace,
+    move_to,
+    to_host,
+)
+from skmeta.core.device import OnDevice, project_on_device
 from skmeta.core.gaussian import log_density, regression
 from skmeta.core.projection import float_dtype
 from skmeta.mapping._fusion import (
@@ -36,7 +43,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
 
     A concrete mapper has the parameters ``views``, ``fusion``, ``correlation_power``,
     and sets ``_reader``, ``_dtypes``, ``correlations_``, ``score_covariance_``,
-    ``means_`` and ``structure_`` in `fit`.
+    ``weights_``, ``means_`` and ``structure_`` in `fit`.
     """
 
     @abstractmethod
@@ -69,14 +76,14 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         ValueError
             If a row has no view, or rows are not as they were at `fit`.
         """
-        check_is_fitted(self)
-        blocks = self._reader.read(self, X, y)
+        blocks = self._read("transform", X, y)
         if _two_arrays(self):
             if set(blocks.arrays) == {"X"}:
                 return self._coordinates("X", blocks.arrays["X"])
             return self._pair_coordinates(blocks)
         scores, dtype = self._all_scores(blocks)
-        return (scores @ self._fusion_matrix()).astype(dtype, copy=False)
+        Z = (scores @ self._fusion_matrix()).astype(dtype, copy=False)
+        return blocks.back(Z)
 
     def transform_view(self, X, view):
         """Map rows of one view into the shared space.
@@ -98,8 +105,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         ValueError
             If there is no such view, or a row lacks it.
         """
-        check_is_fitted(self)
-        blocks = self._read_view(X, view)
+        blocks = self._read_view("transform_view", X, view)
         return self._coordinates(view, blocks.arrays[view])
 
     def transform_views(self, X, y=None):
@@ -115,8 +121,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         dict of str to ndarray of shape (n_rows, n_components)
             One per view that is there; NaN in the rows that lack it.
         """
-        check_is_fitted(self)
-        blocks = self._reader.read(self, X, y)
+        blocks = self._read("transform_views", X, y)
         result = {}
         for name, array in blocks.arrays.items():
             mask = blocks.mask(name)
@@ -124,7 +129,9 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
                 continue
             Z = self._coordinates(name, array)
             if not mask.all():
+                Z = to_host(Z)
                 Z[~mask] = np.nan
+                Z = blocks.back(Z)
             result[name] = Z
         return result
 
@@ -152,19 +159,22 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             In the units of the view's columns (as its transformer made them, under a
             ColumnTransformer).
         """
+        return self._predicted("predict_view", X, source, target)
+
+    def _predicted(self, method, X, source, target):
         check_is_fitted(self)
         self._check_view_name(target)
         if source is None:
-            blocks = self._reader.read(self, X)
+            blocks = self._read(method, X)
             given = [name for name in self._reader.names if name != target]
         else:
             given = [source] if isinstance(source, str) else list(source)
             for name in given:
                 self._check_view_name(name)
             if len(given) == 1:
-                blocks = self._read_view(X, given[0])
+                blocks = self._read_view(method, X, given[0])
             else:
-                blocks = self._reader.read(self, X)
+                blocks = self._read(method, X)
         if target in given:
             raise ValueError(f"View {target!r} is both the source and the target.")
         arrays = {n: array for n, array in blocks.arrays.items() if n in given}
@@ -175,15 +185,15 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
                 f"Row {int(np.argmin(present.any(axis=1)))} has none of the views "
                 f"{given} to predict {target!r} from."
             )
-        scores = fill_missing(scores, present, self.score_covariance_)
+        scores = fill_missing(scores, present, self._host("score_covariance_"))
         seen = np.repeat([n in given for n in self._reader.names], self._n_components)
         coefficients = regression(
-            self.score_covariance_[np.ix_(seen, seen)],
-            self.structure_[target][:, seen].T,
+            self._host("score_covariance_")[np.ix_(seen, seen)],
+            self._host("structure_")[target][:, seen].T,
         )
-        predicted = scores[:, seen] @ coefficients + self.means_[target]
+        predicted = scores[:, seen] @ coefficients + self._host("means_")[target]
         dtype = np.result_type(dtype, self._dtypes[target])
-        return predicted.astype(dtype, copy=False)
+        return blocks.back(predicted.astype(dtype, copy=False))
 
     @available_if(_two_arrays)
     def predict(self, X):
@@ -197,8 +207,8 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         -------
         ndarray of shape (n_rows, n_features_of_Y), or (n_rows,) if Y was 1-D
         """
-        predicted = self.predict_view(X, source="X", target="Y")
-        return predicted.ravel() if self._reader.y_ndim == 1 else predicted
+        predicted = self._predicted("predict", X, "X", "Y")
+        return predicted[:, 0] if self._reader.y_ndim == 1 else predicted
 
     def inverse_transform(self, Z, Z_y=None):
         """Reconstruct the views' columns from coordinates in the shared space.
@@ -218,6 +228,17 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             ``Z_y`` the tuple of both views, each from its own.
         """
         check_is_fitted(self)
+        if (where := foreign_namespace(Z)) is not None:
+            xp, device = where
+            host = self.inverse_transform(
+                to_host(Z), None if Z_y is None else to_host(Z_y)
+            )
+            if isinstance(host, Views):
+                moved = {n: move_to(a, xp=xp, device=device) for n, a in host.items()}
+                return Views.from_dict(moved)
+            if isinstance(host, tuple):
+                return move_to(*host, xp=xp, device=device)
+            return move_to(host, xp=xp, device=device)
         if _two_arrays(self):
             first = self._reconstruct("X", self._check_z(Z, "X"), "X")
             if Z_y is None:
@@ -225,7 +246,10 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             return first, self._reconstruct("Y", self._check_z(Z_y, "Y"), "Y")
         Z = self._check_z(Z, self._fusion)
         return Views.from_dict(
-            {name: self._reconstruct(name, Z, self._fusion) for name in self.means_}
+            {
+                name: self._reconstruct(name, Z, self._fusion)
+                for name in self._reader.names
+            }
         )
 
     # ---- how well rows fit -----------------------------------------------------------
@@ -251,7 +275,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
                 "score compares views: after fit(X, Y) of two arrays it requires y to "
                 "be passed, but the target y is None."
             )
-        blocks = self._reader.read(self, X, y)
+        blocks = self._read("score", X, y)
         scores, present, _ = self._scores_and_mask(blocks)
         k, total = self._n_components, []
         for a, b in combinations(range(present.shape[1]), 2):
@@ -278,16 +302,16 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             there, under the Gaussian of the training scores. Wrong pairs score low.
             Of one view alone it says how usual the row is in that view.
         """
-        check_is_fitted(self)
-        blocks = self._reader.read(self, X, y)
+        blocks = self._read("score_samples", X, y)
         scores, present, _ = self._scores_and_mask(blocks)
         result = np.empty(len(scores))
         for pattern, rows in patterns(present):
             seen = np.repeat(pattern, self._n_components)
             result[rows] = log_density(
-                scores[np.ix_(rows, seen)], self.score_covariance_[np.ix_(seen, seen)]
+                scores[np.ix_(rows, seen)],
+                self._host("score_covariance_")[np.ix_(seen, seen)],
             )
-        return result
+        return blocks.back(result)
 
     # ---- scikit-learn ----------------------------------------------------------------
 
@@ -318,6 +342,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self.views is None
         tags.input_tags.sparse = True
+        tags.array_api_support = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
@@ -325,7 +350,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
 
     @property
     def _n_components(self):
-        return len(self.correlations_)
+        return self.correlations_.shape[0]
 
     @property
     def _fusion(self):
@@ -345,8 +370,29 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
                 f"Unknown view {name!r}; the views are {list(self._reader.names)}."
             )
 
-    def _read_view(self, X, view):
+    def _host(self, name):
+        """Something learned, as numpy arrays."""
+        return to_host(getattr(self, name))
+
+    def _read(self, method, X, y=None):
+        """Rows for a method that a user has called."""
+        check_is_fitted(self)
+        self._check_place(method, X)
+        return self._reader.read(self, X, y)
+
+    def _check_place(self, method, X):
+        """Under array_api_dispatch, rows are where the rows of `fit` were."""
+        arrays = X.values() if isinstance(X, Views) else [X]
+        for array in arrays:
+            if foreign_namespace(array) or foreign_namespace(self.correlations_):
+                check_same_namespace(
+                    array, self, attribute="correlations_", method=method
+                )
+
+    def _read_view(self, method, X, view):
+        check_is_fitted(self)
         self._check_view_name(view)
+        self._check_place(method, X)
         blocks = self._reader.read_view(self, X, view)
         if not (mask := blocks.mask(view)).all():
             raise ValueError(
@@ -356,10 +402,13 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         return blocks
 
     def _power(self):
-        return np.clip(self.correlations_, 0.0, 1.0) ** self.correlation_power
+        return np.clip(self._host("correlations_"), 0.0, 1.0) ** self.correlation_power
 
     def _coordinates(self, name, array):
         """Coordinates of one view alone, in its float dtype."""
+        if isinstance(array, OnDevice):
+            weights = self._host("weights_")[name] * self._power()
+            return project_on_device(array, self._host("means_")[name], weights)
         Z = self._view_scores(name, array)
         Z *= self._power().astype(Z.dtype)
         return Z
@@ -376,7 +425,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
                 pair.append(self._coordinates(name, blocks.arrays[name]))
                 continue
             filled = scores[:, view_columns(i, self._n_components)] * self._power()
-            pair.append(filled.astype(self._dtypes[name], copy=False))
+            pair.append(blocks.back(filled.astype(self._dtypes[name], copy=False)))
         return tuple(pair)
 
     def _scores_and_mask(self, blocks):
@@ -392,20 +441,26 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             array = blocks.arrays[name]
             dtypes.append(float_dtype(array.dtype))
             here = slice(None) if rows.all() else np.flatnonzero(rows)
-            scores[here, view_columns(i, k)] = self._view_scores(name, array[here])
+            some = array if rows.all() else array[here]
+            if isinstance(some, OnDevice):
+                means, weights = self._host("means_"), self._host("weights_")
+                some = project_on_device(some, means[name], weights[name])
+                scores[here, view_columns(i, k)] = to_host(some)
+            else:
+                scores[here, view_columns(i, k)] = self._view_scores(name, some)
         return scores, present, np.result_type(*(dtypes or [np.float64]))
 
     def _all_scores(self, blocks):
         """Scores with missing views filled in, and the dtype for what comes out."""
         scores, present, dtype = self._scores_and_mask(blocks)
-        return fill_missing(scores, present, self.score_covariance_), dtype
+        return fill_missing(scores, present, self._host("score_covariance_")), dtype
 
     def _fusion_matrix(self, fusion=None):
         return fusion_matrix(
             fusion or self._fusion,
             self._reader.names,
-            self.correlations_,
-            self.score_covariance_,
+            self._host("correlations_"),
+            self._host("score_covariance_"),
             self.correlation_power,
         )
 
@@ -428,10 +483,10 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         """Least squares on fused coordinates f = F's: C_ts F (F' C F)^+ f."""
         fused = self._fusion_matrix(fusion)
         coefficients = regression(
-            fused.T @ self.score_covariance_ @ fused,
-            fused.T @ self.structure_[name].T,
+            fused.T @ self._host("score_covariance_") @ fused,
+            fused.T @ self._host("structure_")[name].T,
         )
-        result = Z @ coefficients + self.means_[name]
+        result = Z @ coefficients + self._host("means_")[name]
         dtype = np.result_type(float_dtype(Z.dtype), self._dtypes[name])
         return result.astype(dtype, copy=False)
 

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,8 +14,12 @@ from skmeta._compat import (
     StrOptions,
     check_sample_weight,
     fit_context,
+    foreign_namespace,
+    num_rows,
+    to_host,
 )
 from skmeta.core.cca import dtype_eps
+from skmeta.core.device import OnDevice
 from skmeta.core.implicit import project_sparse
 from skmeta.core.moments import n_bytes
 from skmeta.core.patterns import merge as merge_patterns
@@ -30,6 +35,7 @@ from skmeta.mapping._fit import (
     warn,
 )
 from skmeta.views import Views
+from skmeta.views._blocks import device_of
 from skmeta.views._door import open_door
 from skmeta.views._pair import PairReader
 
@@ -38,19 +44,17 @@ MAX_DEFAULT_COMPONENTS = 64
 # Moments larger than this do not stay in a fitted mapper unless asked for.
 MAX_KEPT_BYTES = 64 * 2**20
 
-# What is learned, once it is asked for.
-LEARNED = (
+LEARNED_ARRAYS = (
     "correlations_",
     "weights_",
     "loadings_",
     "means_",
     "structure_",
     "score_covariance_",
-    "shrinkage_",
-    "rank_",
-    "n_iter_",
-    "_deviations",
 )
+
+# What is learned, once it is asked for.
+LEARNED = (*LEARNED_ARRAYS, "shrinkage_", "rank_", "n_iter_", "_deviations")
 
 
 class CCAMapper(BaseMapper):
@@ -259,6 +263,8 @@ class CCAMapper(BaseMapper):
         self._keep(learned.patterns, always=self.keep_moments)
         self._pending = False
         self._store(learned)
+        self._like = _like(blocks)
+        self._place()
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -313,6 +319,7 @@ class CCAMapper(BaseMapper):
         self._dtypes = _joint_dtypes(
             self._dtypes, {n: float_dtype(a.dtype) for n, a in blocks.arrays.items()}
         )
+        self._like = _like(blocks)
         return self._with_pending(patterns)
 
     def merge(self, other):
@@ -354,6 +361,7 @@ class CCAMapper(BaseMapper):
             if hasattr(self, name):
                 setattr(merged, name, getattr(self, name))
         merged._dtypes = _joint_dtypes(self._dtypes, other._dtypes)
+        merged._like = self._like
         return merged._with_pending(patterns)
 
     # ---- moments ---------------------------------------------------------------------
@@ -416,6 +424,7 @@ class CCAMapper(BaseMapper):
             **self._options(reader.names),
         )
         self._store(learned)
+        self._place()
         self._pending = False
 
     def _check_n_components(self, n_features):
@@ -444,14 +453,28 @@ class CCAMapper(BaseMapper):
         self._deviations = solution.deviations
         warn(learned)
 
+    def _place(self):
+        """What is learned, where the rows are."""
+        if self._like is None:
+            return
+        with config_context(array_api_dispatch=True):
+            there = device_of(self._like).from_host
+            for name in LEARNED_ARRAYS:
+                value = vars(self)[name]
+                if isinstance(value, dict):
+                    value = {view: there(array) for view, array in value.items()}
+                else:
+                    value = there(value)
+                setattr(self, name, value)
+
     @property
     def view_relations_(self):
         """Shares of each view's variance: by other view, and its own."""
         check_is_fitted(self)
         return view_relations(
             self._reader.names,
-            self.score_covariance_,
-            self.structure_,
+            self._host("score_covariance_"),
+            self._host("structure_"),
             self._deviations,
         )
 
@@ -488,6 +511,10 @@ def _checked_weights(sample_weight, X):
     """Frequencies as float64, or None."""
     if sample_weight is None:
         return None
+    if foreign_namespace(sample_weight) is not None:
+        sample_weight = to_host(sample_weight)
+    if not isinstance(X, Views):
+        X = np.empty((num_rows(X), 0))
     weights = check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
@@ -497,6 +524,14 @@ def _checked_weights(sample_weight, X):
             "required."
         )
     return weights
+
+
+def _like(blocks):
+    """An array without rows where the rows are, None for the host."""
+    for array in blocks.arrays.values():
+        if isinstance(array, OnDevice):
+            return array[:0].array
+    return None
 
 
 def _joint_dtypes(a, b):

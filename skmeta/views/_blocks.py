@@ -1,12 +1,15 @@
 """Checked numeric views of the same rows: what every form of input becomes."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array
 
+from skmeta._compat import foreign_namespace, move_to, to_host, widest_float
 from skmeta.core.blocks import release, row_slices
+from skmeta.core.device import Device, OnDevice
 from skmeta.views._rows import is_torch, to_numpy
 
 RESERVED = ("concat", "mean", "posterior")  # words of fusion=
@@ -18,6 +21,13 @@ class Blocks(NamedTuple):
     arrays: dict[str, np.ndarray]  # (n_rows, n_features): any real dtype, not copied
     present: dict[str, np.ndarray]  # masks (n_rows,), only of views that rows lack
     n_rows: int
+
+    def back(self, result):
+        """A numpy result, to where the rows are."""
+        for array in self.arrays.values():
+            if isinstance(array, OnDevice):
+                return array.device.from_host(result)
+        return result
 
     def mask(self, name):
         """Which rows have the view."""
@@ -35,6 +45,8 @@ def check_view(array, name, *, n_features=None, min_rows=1):
     half-precision arrays are cast block by block where they are used.
     """
     label = f"view {name!r}"
+    if (where := foreign_namespace(array)) is not None:
+        return _check_foreign(array, where, name, n_features, min_rows)
     if is_torch(array):
         array = to_numpy(array)
     if isinstance(array, list) and array and not np.isscalar(array[0]):
@@ -87,6 +99,43 @@ def check_view(array, name, *, n_features=None, min_rows=1):
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     return array, _check_finite(array, name)
+
+
+def _check_foreign(array, where, name, n_features, min_rows):
+    """A table that stays on its device; only rows with holes are looked at here."""
+    xp, device = where
+    whole = bool(xp.isdtype(array.dtype, "real floating"))
+    if whole and array.ndim == 2 and bool(xp.all(xp.isfinite(array))):
+        sample = np.zeros((1, 0)) if 0 in array.shape else np.zeros((1, array.shape[1]))
+        check_view(sample, name, n_features=n_features)
+        if array.shape[0] < min_rows:
+            check_view(to_host(array), name, min_rows=min_rows)
+        mask = None
+    else:  # what is wrong is said of the rows on the host
+        checked, mask = check_view(
+            to_host(array), name, n_features=n_features, min_rows=min_rows
+        )
+        array = move_to(checked, xp=xp, device=device)
+    return OnDevice(array, device_of(array)), mask
+
+
+def _move(array, xp, device, widest):
+    if widest == xp.float32 and array.dtype == np.float64:
+        array = array.astype(np.float32)  # all that the device has
+    return move_to(array, xp=xp, device=device)
+
+
+def device_of(array):
+    """Where an array of another namespace is, for `OnDevice`."""
+    xp, device = foreign_namespace(array)
+    widest = widest_float(xp, device)
+    return Device(
+        xp,
+        to_host,
+        partial(_move, xp=xp, device=device, widest=widest),
+        widest,
+        {xp.float32: np.dtype(np.float32), xp.float64: np.dtype(np.float64)},
+    )
 
 
 def _check_finite(array, name):

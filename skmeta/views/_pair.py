@@ -4,6 +4,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array, validate_data
 
+from skmeta._compat import foreign_namespace, move_to
 from skmeta.views._blocks import check_view, make_blocks
 from skmeta.views._named import (
     check_columns,
@@ -31,6 +32,7 @@ class PairReader:
                 "X are a Views, or columns that views= names."
             )
         self._check_not_views(X, y)
+        y = _beside(y, X)
         X_table = _as_table(X, "X", min_rows=min_rows)
         first = check_view(X_table, "X", min_rows=min_rows)
         second = self._check_y(y, min_rows=min_rows)
@@ -62,7 +64,7 @@ class PairReader:
         if y is None:
             return make_blocks({"X": first}, first[0].shape[0])
         check_columns("Y", y, self.columns)
-        second = self._check_y(y, n_features=self.n_features["Y"])
+        second = self._check_y(_beside(y, X), n_features=self.n_features["Y"])
         return self._pair(X, first, y, second)
 
     def read_view(self, estimator, X, view):
@@ -106,6 +108,8 @@ def _as_table(array, name, *, min_rows):
     """An array or frame that scikit-learn can count the rows and columns of."""
     if is_frame(array) or sparse.issparse(array):
         return array
+    if foreign_namespace(array) is not None:
+        return array
     if is_torch(array):
         return to_numpy(array)
     if name == "Y" and np.asarray(array).dtype.kind in "US":
@@ -123,8 +127,17 @@ def _as_table(array, name, *, min_rows):
     )
 
 
+def _beside(y, X):
+    """Y in the namespace and on the device of X: everything follows X."""
+    where, other = foreign_namespace(X), foreign_namespace(y)
+    if where is None and other is None:
+        return y
+    xp, device = where or (np, "cpu")
+    return move_to(y if other else np.asarray(y), xp=xp, device=device)
+
+
 def _as_column(y):
     """A single column as a table of one."""
     if is_frame(y):
         return y.to_frame()
-    return y.reshape(-1, 1)
+    return y[:, None]
