@@ -390,8 +390,8 @@ def test_fault_74_moments_that_would_not_fit():
     gaps = {"table": np.arange(800) > 5}
     gaps = Views.from_dict(views, present=gaps)
     for params, message in (
-        ({"shrinkage": 0}, "'words' has 4800 columns.*13.8 GB.*TruncatedSVD"),
-        ({"unpaired": "em"}, "'words' has 4800 columns.*TruncatedSVD"),
+        ({"shrinkage": 0}, "'words' has 43000 columns.*13.8 GB.*TruncatedSVD"),
+        ({"unpaired": "em"}, "'words' has 43000 columns.*TruncatedSVD"),
     ):
         with pytest.raises(ValueError, match=message):
             CCAMapper(2, **params).fit(gaps)
