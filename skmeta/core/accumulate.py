@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.linalg.blas import dsyrk, ssyrk
 
 from skmeta.core import moments as mo
-from skmeta.core.blocks import Rows, row_slices, stack_slices
+from skmeta.core.blocks import BLOCK_BYTES, Rows, row_slices, stack_slices
 from skmeta.core.device import moments_on_device, on_device
 
 # Squared distance of mean and shift, in variances, that costs no promised digit.
@@ -20,6 +20,11 @@ DRIFT = {np.dtype(np.float64): 100.0, np.dtype(np.float32): 1.0}
 
 # float32 squares of columns of this size neither over- nor underflow.
 SINGLE_RANGE = 1e-12, 1e12
+
+MIN_BLOCK_BYTES = 2 * 2**20
+
+# Rows from which a mean is taken that others are shifted by.
+SHIFT_ROWS = 256
 
 # Rows that one float32 product adds up before float64 takes over.
 SINGLE_ROWS = 4096
@@ -93,14 +98,18 @@ def _of_dense(rows, slices, p, dtype):
     single = dtype == np.float32
     update = ssyrk if single else dsyrk
     total, sums, shift = mo.empty(p), None, None
-    steps = row_slices(len(rows), dtype.itemsize * (p + 1))
+    # Rows that are still in the cache when they are multiplied, but enough of them
+    # that the sums, which are read and written each time, do not weigh.
+    n_bytes = min(max(4 * 8 * p**2, MIN_BLOCK_BYTES), BLOCK_BYTES)
+    steps = row_slices(len(rows), dtype.itemsize * (p + 1), n_bytes)
     if single:
         steps = row_slices(len(rows), 1, SINGLE_ROWS)
     buffer = np.empty((steps[0].stop, p + 1), dtype)
     for step in steps:
         block = buffer[: step.stop - step.start]
         if shift is None:
-            shift = _about_the_mean(rows, slices, p, step).astype(dtype)
+            some = slice(step.start, min(step.stop, step.start + SHIFT_ROWS))
+            shift = _about_the_mean(rows, slices, p, some).astype(dtype)
         for name, where in slices.items():
             np.subtract(
                 rows.take(name, step),

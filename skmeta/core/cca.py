@@ -34,9 +34,12 @@ from skmeta.core.whitening import (
 )
 
 # Lanczos pays where few of many components are wanted.
-LANCZOS_MIN_SIZE = 400
+LANCZOS_MIN_SIZE = 1000
 LANCZOS_MAX_SHARE = 0.1
 LANCZOS_RESTARTS = 50  # repeated values converge slowly, and are decomposed in full
+
+# Squares of singular values above this share of the largest have lost few digits.
+LEAST_SQUARE = 1e-3
 
 # A view whose share of a unit eigenvector is below this takes no part in it.
 NO_SHARE = 1e-10
@@ -225,7 +228,9 @@ def _standardised(moments, slices, standardize):
     ends = np.concatenate([[0], np.cumsum(deviation > 0)])
     inner = [slice(int(ends[s.start]), int(ends[s.stop])) for s in slices.values()]
     if moments.gram is None:
-        rows, covariance = moments.factor[:, kept] / scale[kept], None
+        all_vary = len(kept) == p
+        rows = (moments.factor if all_vary else moments.factor[:, kept]) / scale[kept]
+        covariance = None
     else:
         rows = None
         covariance = (
@@ -335,6 +340,10 @@ def align(whitening, n_components):
 def _leading_triplets(matrix, k):
     """The k leading singular triplets, by Lanczos where k is small against the size."""
     smaller = min(matrix.shape)
+    if k <= smaller // 2 and smaller < LANCZOS_MIN_SIZE:
+        found = _by_squares(matrix, k)
+        if found is not None:
+            return found
     if smaller >= LANCZOS_MIN_SIZE and k <= LANCZOS_MAX_SHARE * smaller:
         # A fixed start: the answer depends on the matrix alone.
         start = np.random.default_rng(0).standard_normal(smaller)
@@ -353,6 +362,20 @@ def _leading_triplets(matrix, k):
             pass  # the full decomposition cannot fail to converge
     left, values, right = svd(matrix, full_matrices=False, check_finite=False)
     return left[:, :k], values[:k], right[:k]
+
+
+def _by_squares(matrix, k):
+    """The triplets by the leading eigenvectors of A'A, None where that costs digits."""
+    if matrix.shape[0] < matrix.shape[1]:
+        found = _by_squares(matrix.T, k)
+        return found and (found[2].T, found[1], found[0].T)
+    p = matrix.shape[1]
+    squares, right = eigh(matrix.T @ matrix, subset_by_index=(p - k, p - 1))
+    squares, right = squares[::-1], right[:, ::-1]
+    if squares[-1] <= squares[0] * LEAST_SQUARE:
+        return None
+    values = np.sqrt(squares)
+    return (matrix @ right) / values, values, right.T
 
 
 # ---- from weights to scores ----------------------------------------------------------

@@ -206,7 +206,8 @@ def rounding(Q, G, squares, metric):
     if metric.pairs is None:
         return np.zeros((len(Q), 1))
     eps = 4 * np.finfo(np.result_type(Q, G)).eps * np.sqrt(Q.shape[1])
-    q = np.sqrt(np.einsum("ij,ij->i", Q, Q, dtype=float))[:, None]
+    dtype = np.result_type(Q, np.float32)
+    q = np.sqrt(np.einsum("ij,ij->i", Q, Q, dtype=dtype))[:, None].astype(float)
     g = np.sqrt(squares.max(initial=0.0))
     return eps * ((q + g) ** 2 if metric.squared else np.maximum(q * g, 1e-300))
 

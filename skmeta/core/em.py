@@ -74,7 +74,7 @@ def complete(patterns, slices):
         (pt.columns_of(pattern, inner), _turned(moments, pattern, axes))
         for pattern, moments in patterns.items()
     ]
-    shrinkage = _shrinkage(patterns, seen)
+    shrinkage = _shrinkage(patterns)
     start = _block_diagonal(patterns, slices, axes, inner)
     found, n_iterations, change = _iterate(seen, start, shrinkage)
     return Completed(_in_columns(found, axes, inner), n_iterations, change)
@@ -109,19 +109,24 @@ def _turned(moments, pattern, axes):
     return mo.Moments(moments.n, turn(offset[None])[0], gram)
 
 
-def _shrinkage(patterns, seen):
-    """The OAS shrinkage of the rows that say most of how views hang together."""
+def _shrinkage(patterns):
+    """The OAS shrinkage of the rows that say most of how views hang together.
+
+    Of their columns: axes depend on whether there are fewer rows than columns.
+    """
     most = max(
-        (sum(pattern), moments.n, i)
-        for i, (pattern, moments) in enumerate(patterns.items())
-    )[2]
-    moments = seen[most][1]
-    deviation = np.sqrt(np.diagonal(moments.gram))
-    live = deviation > deviation.max(initial=0.0) * 1e-8
-    correlation = moments.gram[np.ix_(live, live)] / deviation[live]
-    correlation /= deviation[live, None]
-    trace, square = np.trace(correlation), np.vdot(correlation, correlation)
-    return oas_shrinkage(moments.n, len(correlation), trace, square)
+        patterns, key=lambda pattern: (sum(pattern), patterns[pattern].n, pattern)
+    )
+    moments = patterns[most]
+    variance = mo.variances(moments.n, moments.mean, moments.squares)
+    live = np.flatnonzero(variance)
+    scale = np.sqrt(moments.n * variance[live])
+    if moments.gram is None:
+        rows = moments.factor[:, live] / scale
+        product = rows @ rows.T  # has the norm of the correlation matrix
+    else:
+        product = moments.gram[np.ix_(live, live)] / scale / scale[:, None]
+    return oas_shrinkage(moments.n, len(live), len(live), np.vdot(product, product))
 
 
 def _block_diagonal(patterns, slices, axes, inner):

@@ -10,7 +10,7 @@ from skmeta.core.distances import pair_distances, rounding
 QUERIES_PER_BLOCK = 512
 # A tile of scores is about this large: it stays in the cache while it is gone through,
 # and its product still runs at the speed of the hardware.
-TILE_BYTES = 4 * 2**20
+TILE_BYTES = 2 * 2**20
 
 
 def _query_slices(n_query, step):
@@ -49,7 +49,7 @@ def top_k(Q, G, metric, k, *, penalty=None):
     centre = G[:1024].mean(axis=0) if metric.shifts else None
     gallery = _Gallery(G, _squares(G, centre, metric), penalty)
     # Where k is large, what is kept of each query takes the memory.
-    step = max(1, min(QUERIES_PER_BLOCK, TILE_BYTES // (4 * k)))
+    step = max(1, min(QUERIES_PER_BLOCK, TILE_BYTES // (2 * k)))
     for here in _query_slices(len(Q), step):
         queries = Q[here] if centre is None else Q[here] - centre
         distances[here], indices[here] = _nearest(queries, gallery, centre, metric, k)

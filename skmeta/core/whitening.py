@@ -188,15 +188,16 @@ def whiten_rows(rows, slices, shrinkage, n, resolution):
     bases, scales, lift = [], [], []
     for where, c, noise in zip(slices, shrinkage, resolution, strict=True):
         view = rows[:, where]
-        mu = np.vdot(view, view) / n / max(1, view.shape[1])
-        left, size, right = _thin_svd(view, squared=c >= MIN_SHRINKAGE_OF_GRAM)
-        floor = max(size[0] * EPS * max(view.shape), noise) if len(size) else 0.0
-        kept = size > floor
-        left, size, right = left[:, kept], size[kept], right[kept]
+        n_rows, n_columns = view.shape
+        # The Gram matrix squares the condition number, which a shrunk problem does not
+        # see.
+        squared = n_rows < n_columns and c >= MIN_SHRINKAGE_OF_GRAM
+        left, size, back = (_dual_svd if squared else _thin_svd)(view, noise)
+        mu = size @ size / n / max(1, n_columns)
         root = np.sqrt((1.0 - c) * size**2 / n + c * mu)  # of B along each axis
         bases.append(left)
         scales.append(size / np.sqrt(n) / root)
-        lift.append(partial(_combine, right, root))
+        lift.append(partial(_lifted, back, root))
     cross = {
         (a, b): scales[a][:, None] * (bases[a].T @ bases[b]) * scales[b]
         for a, b in combinations(range(len(slices)), 2)
@@ -208,17 +209,26 @@ def _combine(right, root, whitened):
     return right.T @ (whitened / root[:, None])
 
 
-def _thin_svd(view, squared):
-    """Thin SVD; of a wide view through its (r, r) Gram matrix where ``squared`` allows.
+def _lifted(back, root, whitened):
+    return back(whitened / root[:, None])
 
-    The Gram matrix squares the condition number, which a shrunk problem does not see.
-    """
-    n_rows, n_columns = view.shape
-    if n_rows >= n_columns or not squared:
-        return svd(view, full_matrices=False, check_finite=False)
+
+def _thin_svd(view, noise):
+    """Left vectors, singular values and the map of right coordinates to columns."""
+    left, size, right = svd(view, full_matrices=False, check_finite=False)
+    floor = max(size[0] * EPS * max(view.shape), noise) if len(size) else 0.0
+    kept = size > floor
+    return left[:, kept], size[kept], right[kept].T.__matmul__
+
+
+def _dual_svd(view, noise):
+    """The same by the Gram matrix of the rows; right vectors are never formed."""
     values, vectors = eigh(view @ view.T, driver="evd", check_finite=False)
     values, vectors = values[::-1], vectors[:, ::-1]
-    kept = values > max(values[0], 0.0) * EPS * n_columns
-    size = np.sqrt(values[kept])
-    vectors = vectors[:, kept]
-    return vectors, size, (view.T @ (vectors / size)).T
+    kept = values > max(values[0] * EPS * max(view.shape), noise**2)
+    size, vectors = np.sqrt(values[kept]), vectors[:, kept]
+    return vectors, size, partial(_from_rows, view, vectors / size)
+
+
+def _from_rows(view, combined, coordinates):
+    return view.T @ (combined @ coordinates)

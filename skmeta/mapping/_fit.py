@@ -79,9 +79,7 @@ def _fit_implicitly(blocks, names, weights, unpaired, options):
     present = np.column_stack([blocks.mask(name) for name in names])
     by_pattern = dict(pt.rows_by_pattern(present, weights))
     everything = (True,) * len(names)
-    if unpaired == "em" or (
-        unpaired == "auto" and 2 < len(names) and len(by_pattern) > 1
-    ):
+    if set(_used(by_pattern, unpaired)) - {everything}:
         refuse_width(blocks, "unpaired='em' needs them")
     shrinkage = options["shrinkage"]
     if plain := [name for name, c in shrinkage.items() if c == 0]:
@@ -108,13 +106,11 @@ def fit_patterns(patterns, names, n_features, *, unpaired, source=None, **option
     everything = (True,) * len(names)
     complete = patterns.get(everything)
     n_complete = 0.0 if complete is None else complete.n
-    if unpaired == "auto":
-        gaps = len(names) > 2 and len(patterns) > 1
-        unpaired = "em" if gaps else "drop"
-    if unpaired == "em" and set(patterns) != {everything}:
-        _check_some_pairs(patterns, names)
-        done = em.complete(patterns, list(slices.values()))
-        counts = {name: pt.n_rows(patterns, i) for i, name in enumerate(names)}
+    used = _used(patterns, unpaired)
+    if set(used) - {everything}:
+        _check_some_pairs(used, names)
+        done = em.complete(used, list(slices.values()))
+        counts = {name: pt.n_rows(used, i) for i, name in enumerate(names)}
         solution = solve_moments(done.moments, slices, n=counts, **options)
         return Learned(
             solution, patterns, done.moments.n, done.n_iterations, done.change
@@ -128,6 +124,17 @@ def fit_patterns(patterns, names, n_features, *, unpaired, source=None, **option
         )
     solution = solve_moments(complete, slices, source=source, **options)
     return Learned(solution, patterns, _count(source, complete))
+
+
+def _used(patterns, unpaired):
+    """The patterns to learn from: EM is needed if one of them lacks a view.
+
+    Rows of a single view do not say how views hang together, and where they are many
+    against those that do, or lack the others for a reason, EM is worse than without.
+    """
+    m = len(next(iter(patterns)))
+    least = {"drop": m, "auto": 2, "em": 1}[unpaired]
+    return {p: known for p, known in patterns.items() if sum(p) >= least}
 
 
 def _check_some_pairs(patterns, names):

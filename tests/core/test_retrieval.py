@@ -193,3 +193,60 @@ def test_metrics_pickle(name):
         restored.block(restored.prepare(Z), restored.prepare(Z)),
         metric.block(metric.prepare(Z), metric.prepare(Z)),
     )
+
+
+@pytest.mark.parametrize("name", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_answers_depend_on_the_pair_alone(monkeypatch, name, dtype):
+    rng = np.random.default_rng(4)
+    metric = get_metric(name)
+    Q = metric.prepare(rng.standard_normal((30, 6)).astype(dtype))
+    G = metric.prepare(rng.standard_normal((900, 6)).astype(dtype))
+    G[450:] = G[:450]  # ties that stand far apart
+    together = top_k(Q, G, metric, 8)
+    monkeypatch.setattr(retrieval, "TILE_BYTES", 5_000)
+    for i in range(len(Q)):
+        alone = top_k(Q[[i]], G, metric, 8)
+        assert_array_equal(alone[0][0], together[0][i])
+        assert_array_equal(alone[1][0], together[1][i])
+
+
+@pytest.mark.parametrize("name", ["cosine", "euclidean", "manhattan"])
+@pytest.mark.parametrize("nearest", ["first", "last"])
+def test_a_gallery_sorted_by_distance(monkeypatch, name, nearest):
+    rng = np.random.default_rng(5)
+    G = rng.standard_normal((3000, 6)).astype(np.float32)
+    Q = G[:1] + 0.01 * rng.standard_normal((40, 6)).astype(np.float32)
+    order = np.argsort(pairwise_distances(G[:1], G, metric=name)[0])
+    G = G[order if nearest == "first" else order[::-1]]
+    monkeypatch.setattr(retrieval, "TILE_BYTES", 100_000)
+    expected = reference_distances(Q.astype(float), G.astype(float), name)
+    distances, rows = search(Q, G, name, 5)
+    assert_array_equal(rows, np.argsort(expected, axis=1, kind="stable")[:, :5])
+    assert_allclose(distances, np.sort(expected, axis=1)[:, :5], atol=1e-6)
+
+
+def test_a_penalty_of_any_size_under_cosine():
+    rng = np.random.default_rng(6)
+    Q = rng.standard_normal((20, 8)).astype(np.float32)
+    G = rng.standard_normal((2000, 8)).astype(np.float32)
+    metric = get_metric("cosine")
+    for size in (0.0, 1e-6, 1.0, 1e4):
+        penalty = size * rng.random(2000)
+        Z_query, Z = metric.prepare(Q), metric.prepare(G)
+        distances = np.stack([metric.pairs(q[None], Z) for q in Z_query])
+        expected = 2.0 * distances.astype(float) - penalty
+        _, rows = top_k(Z_query, Z, metric, 5, penalty=penalty)
+        order = np.argsort(expected, axis=1, kind="stable")[:, :5]
+        assert_array_equal(
+            np.take_along_axis(expected, rows, axis=1),
+            np.take_along_axis(expected, order, axis=1),
+        )
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_rows_whose_squares_overflow_are_told_apart_where_differences_do_not():
+    G = np.array([[3e19, 0], [0, 3e19], [3e19, 1e18]], dtype=np.float32)
+    _, rows = search(G, G, "euclidean", 1)
+    assert_array_equal(rows[:, 0], [0, 1, 2])
