@@ -81,11 +81,15 @@ def complete(patterns, slices):
 
 
 def _axes(moments):
-    """Pooled means and deviations, and the span of a view that is wider than long."""
+    """Pooled means and deviations, and the span of a view that has not full rank."""
     variance = mo.variances(moments.n, moments.mean, moments.squares)
     scale = np.sqrt(np.where(variance > 0, variance, 1.0))
     if moments.factor is None or len(moments.factor) >= len(scale):
-        return Axes(moments.mean, scale, None)
+        gram = mo.with_gram(moments).gram / scale / scale[:, None]
+        size, right = eigh(gram)
+        kept = size > size[-1] * EPS * 8 * len(scale)
+        basis = None if kept.all() else right[:, kept]
+        return Axes(moments.mean, scale, basis)
     _, size, right = svd(moments.factor / scale, full_matrices=False)
     floor = size[0] * EPS * len(scale)
     return Axes(moments.mean, scale, right[size > floor].T)
