@@ -359,9 +359,9 @@ axes[0].invert_yaxis()
 figure.savefig("missing_block.png", dpi=120)
 
 # %%
-# The mapper finds the missing block much better than the others do (.78 of its variance,
-# where `IterativeImputer`, which has to find ten columns from each other at once, has
-# .47). For the diagnosis that is worth next to nothing: .961 with column means, .964 and
-# .965 with the mapper, at a standard deviation of .008 over draws, because either block
-# nearly suffices for it. EM and "drop" do not differ here: the complete rows, about 140,
-# say enough of how the blocks go together.
+# The mapper finds the missing block much better than the others do: .78 of its
+# variance, where `IterativeImputer`, which has to find ten columns from each other at
+# once, has .47. For the diagnosis that is worth next to nothing: .961 with column
+# means, .964 and .965 with the mapper, at a standard deviation of .008 over draws,
+# because either block nearly suffices for it. EM and "drop" do not differ here: the
+# complete rows, about 140, say enough of how the blocks go together.
