@@ -27,6 +27,7 @@ from skmeta.core.blocks import Rows, stack_slices
 from skmeta.core.moments import variances, with_gram
 from skmeta.core.whitening import (
     EPS,
+    gram_of_rows,
     oas_shrinkage,
     triangular_factor,
     whiten_moments,
@@ -134,10 +135,7 @@ def solve_moments(
     # Unshrunk, a view's units do not matter but to rounding.
     standardize = {n: standardize[n] or shrinkage[n] == 0 for n in slices}
     data = _standardised(moments, slices, standardize)
-    amount = [
-        _oas(data, where, moments.n if n is None else n[name]) if c == "auto" else c
-        for (name, c), where in zip(shrinkage.items(), data.slices, strict=True)
-    ]
+    amount, grams = _shrinkage(data, shrinkage, moments.n, n)
     noise = [_resolution(eps[name], data, slices[name]) for name in slices]
     problem = data.slices, amount, data.n, noise
     lost = []
@@ -163,7 +161,7 @@ def solve_moments(
             factor = triangular_factor(_blocks(source, data), len(data.kept))
             data = data._replace(covariance=None, rows=factor)
     if whitening is None:
-        whitening = whiten_rows(data.rows, *problem)
+        whitening = whiten_rows(data.rows, *problem, grams)
     eigenvalues, directions = align(whitening, n_components)
     deviation = data.deviation[data.kept] / data.scale[data.kept]
     scores = normalise(directions, data.slices, data.times_covariance, deviation)
@@ -257,14 +255,23 @@ def check_variance(variance, slices):
             )
 
 
-def _oas(data, where, n):
-    if data.rows is None:
-        c = data.covariance[where, where]
-        return oas_shrinkage(n, len(c), np.trace(c), np.vdot(c, c))
-    view = data.rows[:, where]
-    gram = view @ view.T if view.shape[0] < view.shape[1] else view.T @ view
-    gram /= data.n
-    return oas_shrinkage(n, view.shape[1], np.trace(gram), np.vdot(gram, gram))
+def _shrinkage(data, shrinkage, n, n_by_view):
+    """The amounts by view, and what Gram matrices of rows were formed on the way."""
+    amounts, grams = [], []
+    for (name, c), where in zip(shrinkage.items(), data.slices, strict=True):
+        grams.append(None)
+        if c == "auto":
+            if data.rows is None:
+                matrix = data.covariance[where, where]
+                trace, square = np.trace(matrix), np.vdot(matrix, matrix)
+            else:
+                gram = grams[-1] = gram_of_rows(data.rows[:, where])
+                trace = np.trace(gram) / data.n
+                square = np.vdot(gram, gram) / data.n**2
+            count = n if n_by_view is None else n_by_view[name]
+            c = oas_shrinkage(count, where.stop - where.start, trace, square)
+        amounts.append(float(c))
+    return amounts, grams
 
 
 def _blocks(source, data):

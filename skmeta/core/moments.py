@@ -14,6 +14,7 @@ analysis and recommendations", The American Statistician 37(3), eq. 2.1.
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg.blas import dger
 
 # A column's spread below this many units in the last place of its mean is what
 # rounding makes of a constant.
@@ -79,7 +80,11 @@ def of_rows(rows, weights=None):
     if size > 0:
         normal /= size
         normal[0] += 1.0
-        rows -= np.multiply.outer(normal, (normal @ rows) / normal[0])
+        across = (normal @ rows) / normal[0]
+        if rows.flags.c_contiguous and rows.size:  # in place, without a second array
+            dger(-1.0, across, normal, a=rows.T, overwrite_a=True)
+        else:
+            rows -= np.multiply.outer(normal, across)
     return _of_centred(n, mean, rows[1:])
 
 

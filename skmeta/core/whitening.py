@@ -171,7 +171,12 @@ def triangular_factor(blocks, n_columns):
     return factor
 
 
-def whiten_rows(rows, slices, shrinkage, n, resolution):
+def gram_of_rows(view):
+    """The smaller of the two Gram matrices of rows (r, p)."""
+    return view @ view.T if view.shape[0] < view.shape[1] else view.T @ view
+
+
+def whiten_rows(rows, slices, shrinkage, n, resolution, grams):
     """Whiten by the singular value decomposition of centred rows, or of their factor.
 
     Parameters
@@ -184,15 +189,18 @@ def whiten_rows(rows, slices, shrinkage, n, resolution):
     resolution : list of float
         Per view, the size (in the 2-norm) of what rounding of the input may have
         added to its rows: singular values below it are no signal.
+    grams : list of ndarray or None
+        By view what `gram_of_rows` gives, where that is known.
     """
     bases, scales, lift = [], [], []
-    for where, c, noise in zip(slices, shrinkage, resolution, strict=True):
-        view = rows[:, where]
+    for i, where in enumerate(slices):
+        view, c, noise = rows[:, where], shrinkage[i], resolution[i]
         n_rows, n_columns = view.shape
-        # The Gram matrix squares the condition number, which a shrunk problem does not
-        # see.
-        squared = n_rows < n_columns and c >= MIN_SHRINKAGE_OF_GRAM
-        left, size, back = (_dual_svd if squared else _thin_svd)(view, noise)
+        found = None
+        if n_rows < n_columns:
+            gram = gram_of_rows(view) if grams[i] is None else grams[i]
+            found = _dual_svd(view, gram, noise, c)
+        left, size, back = _thin_svd(view, noise) if found is None else found
         mu = size @ size / n / max(1, n_columns)
         root = np.sqrt((1.0 - c) * size**2 / n + c * mu)  # of B along each axis
         bases.append(left)
@@ -221,11 +229,17 @@ def _thin_svd(view, noise):
     return left[:, kept], size[kept], right[kept].T.__matmul__
 
 
-def _dual_svd(view, noise):
-    """The same by the Gram matrix of the rows; right vectors are never formed."""
-    values, vectors = eigh(view @ view.T, driver="evd", check_finite=False)
+def _dual_svd(view, gram, noise, c):
+    """The same by the Gram matrix of the rows; right vectors are never formed.
+
+    The Gram matrix squares the condition number, which a shrunk problem does not see;
+    None where that would cost digits.
+    """
+    values, vectors = eigh(gram, driver="evd", check_finite=False)
     values, vectors = values[::-1], vectors[:, ::-1]
     kept = values > max(values[0] * EPS * max(view.shape), noise**2)
+    if c < MIN_SHRINKAGE_OF_GRAM and values[0] > MAX_CONDITION * values[-1]:
+        return None
     size, vectors = np.sqrt(values[kept]), vectors[:, kept]
     return vectors, size, partial(_from_rows, view, vectors / size)
 
