@@ -1,5 +1,6 @@
 """Bad input and faults: each test carries the number of its row in the table."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -635,6 +636,59 @@ def test_fault_38_threads_transforming_give_equal_bits():
     for result in found:
         for ours, expected in zip(result, serial, strict=True):
             assert_array_equal(ours, expected)
+
+
+WORKERS = """
+import sys
+import numpy as np
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_info
+from skmeta import CCAMapper
+
+try:
+    import torch
+    torch.ones(200, 200) @ torch.ones(200, 200)  # its threads run before the fork
+except ImportError:
+    pass
+rng = np.random.default_rng(0)
+X, Y = rng.standard_normal((2000, 60)), rng.standard_normal((2000, 40))
+CCAMapper(3).fit(X, Y)
+
+def work(seed):
+    Z = CCAMapper(3).fit(X[seed:], Y[seed:]).transform(X)
+    return Z, max(pool["num_threads"] for pool in threadpool_info())
+
+found = Parallel(n_jobs=N_JOBS, backend=sys.argv[1])(
+    delayed(work)(seed) for seed in range(8)
+)
+for seed, (Z, _) in enumerate(found):
+    expected = CCAMapper(3).fit(X[seed:], Y[seed:]).transform(X)
+    np.testing.assert_allclose(Z, expected, atol=1e-9)
+print(max(threads for _, threads in found))
+"""
+
+
+def run_workers(backend, n_jobs):
+    result = subprocess.run(
+        [sys.executable, "-c", WORKERS.replace("N_JOBS", str(n_jobs)), backend],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={k: v for k, v in os.environ.items() if "NUM_THREADS" not in k},
+    )
+    assert result.returncode == 0, result.stderr
+    return int(result.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["loky", "multiprocessing"])
+def test_fault_39_workers_after_torch_do_not_hang(backend):
+    run_workers(backend, 2)
+
+
+@pytest.mark.slow
+def test_fault_40_workers_have_one_thread_each():
+    assert run_workers("loky", os.cpu_count()) == 1
 
 
 FITS = """
