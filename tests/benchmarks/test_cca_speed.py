@@ -1,10 +1,11 @@
 """How fast `CCAMapper` and exact search are: ratios taken in one run, on one thread.
 
-``pytest tests/benchmarks/test_cca_speed.py`` prints one table. Repetitions of all
-contestants are interleaved and the fastest of each counts, so that what else the
-machine does falls on all of them. Seconds are this machine's business; the ratios
-are ours. What is asserted is that all contestants find the same: no test here fails
-for being slow.
+``pytest tests/benchmarks/test_cca_speed.py`` prints one table; with
+``SKMETA_FIGURES=docs/images`` it also draws the growth with rows, columns, components.
+Repetitions of all contestants are interleaved and the fastest of each counts, so that
+what else the machine does falls on all of them. Seconds are this machine's business;
+the ratios are ours. What is asserted is that all contestants find the same: no test
+here fails for being slow.
 
 Run as a script with the name of a dtype, the file prints how much memory each
 contestant takes beyond its input; the table has these figures too.
@@ -425,6 +426,32 @@ def test_growth(table):
             beside = {"/GEMMs": race.best(("GEMMs", n, p, k))}
             what = f"by {letter}: n = {n}, p = {p}, k = {k}"
             table.add(what, race.best((n, p, k)), beside)
+    if folder := os.environ.get("SKMETA_FIGURES"):
+        draw_growth(steps, race, folder)
+
+
+def draw_growth(steps, race, folder):
+    """A panel a size: seconds of the fit and of the bare GEMMs, on logarithmic axes."""
+    plt = pytest.importorskip("matplotlib.pyplot")
+    labels = {"n": "rows n", "p": "columns p of each view", "k": "components k"}
+    figure, axes = plt.subplots(1, 3, figsize=(9, 3), sharey=True, layout="constrained")
+    for ax, (letter, sizes) in zip(axes, steps.items(), strict=True):
+        along = [size["npk".index(letter)] for size in sizes]
+        fits = [race.best(size) for size in sizes]
+        bare = [race.best(("GEMMs", *size)) for size in sizes]
+        ax.plot(along, bare, "o--", color="0.6", label="bare GEMMs")
+        ax.plot(along, fits, "o-", color="tab:blue", label="CCAMapper.fit")
+        ax.set_xscale("log", base=2)
+        ax.set_yscale("log", base=10)
+        ax.set_xticks(along, [f"{size:,}" for size in along])
+        ax.minorticks_off()
+        ax.set_xlabel(labels[letter])
+        ax.spines[["top", "right"]].set_visible(False)
+    n, p, k = steps["p"][0][0], steps["k"][0][1], steps["n"][0][2]
+    axes[0].set_ylabel("seconds, one thread")
+    axes[0].legend(frameon=False)
+    figure.suptitle(f"n = {n:,}, p = {p} and k = {k} where not said", fontsize="medium")
+    figure.savefig(f"{folder}/cca_growth.png", dpi=110)
 
 
 # ---- transform and search ------------------------------------------------------------
