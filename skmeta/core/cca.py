@@ -164,7 +164,8 @@ def solve_moments(
         whitening = whiten_rows(data.rows, *problem, grams)
     eigenvalues, directions = align(whitening, n_components)
     deviation = data.deviation[data.kept] / data.scale[data.kept]
-    scores = normalise(directions, data.slices, data.times_covariance, deviation)
+    structure = data.structure(directions)
+    scores = normalise(directions, data.slices, structure, deviation)
     names = list(slices)
     return Solution(
         n=data.n,
@@ -200,11 +201,13 @@ class Standardised(NamedTuple):
     covariance: np.ndarray | None  # (p_kept, p_kept), or else
     rows: np.ndarray | None  # (r, p_kept) with rows' rows / n the covariance
 
-    def times_covariance(self, matrix):
-        """C @ matrix, from whichever of the two there is."""
+    def structure(self, weights):
+        """Covariance (p, m * k) of all columns with each view's weighted sums."""
+        parts = list(zip(self.slices, weights, strict=True))
         if self.rows is None:
-            return self.covariance @ matrix
-        return self.rows.T @ (self.rows @ matrix) / self.n
+            return np.hstack([self.covariance[:, where] @ w for where, w in parts])
+        sums = np.hstack([self.rows[:, where] @ w for where, w in parts])
+        return self.rows.T @ sums / self.n
 
 
 def _standardised(moments, slices, standardize):
@@ -397,7 +400,7 @@ class Scores(NamedTuple):
     structure: np.ndarray  # (p, m * k): covariance of every column with every score
 
 
-def normalise(weights, slices, times_covariance, deviation):
+def normalise(weights, slices, structure, deviation):
     """Scale weights to unit-variance scores and fix their signs.
 
     Parameters
@@ -405,8 +408,8 @@ def normalise(weights, slices, times_covariance, deviation):
     weights : list of ndarray (p_i, k)
     slices : list of slice
         Where each view's columns stand among all.
-    times_covariance : callable
-        ``(p, j) -> (p, j)``, the product of the unshrunk covariance of all columns.
+    structure : ndarray (p, m * k)
+        Unshrunk covariance of every column with the weighted sums of each view.
     deviation : ndarray (p,)
         Standard deviations of the columns as they are here.
 
@@ -417,21 +420,19 @@ def normalise(weights, slices, times_covariance, deviation):
     of the rows nor the linear algebra library decides it.
     """
     m, k = len(weights), weights[0].shape[1]
-    p = slices[-1].stop
-    stacked = np.zeros((p, m * k))
-    for i, (where, w) in enumerate(zip(slices, weights, strict=True)):
-        stacked[where, i * k : (i + 1) * k] = w
-    structure = times_covariance(stacked)
-    variance = np.einsum("ij,ij->j", stacked, structure)
+    own = [
+        (where, slice(i * k, (i + 1) * k), w)
+        for i, (where, w) in enumerate(zip(slices, weights, strict=True))
+    ]
+    variance = np.concatenate(
+        [np.einsum("ij,ij->j", w, structure[where, here]) for where, here, w in own]
+    )
     # A view that takes no part in a component has no score to bring to unit variance.
     scale = np.zeros_like(variance)
     scale[variance > 0] = 1.0 / np.sqrt(variance[variance > 0])
 
     loadings = np.vstack(
-        [
-            structure[where, i * k : (i + 1) * k] * scale[i * k : (i + 1) * k]
-            for i, where in enumerate(slices)
-        ]
+        [structure[where, here] * scale[here] for where, here, _ in own]
     )
     loadings /= deviation[:, None]
     largest = np.abs(loadings).max(axis=0, initial=0.0)
@@ -439,15 +440,12 @@ def normalise(weights, slices, times_covariance, deviation):
     sign = np.where(loadings[first, np.arange(k)] < 0, -1.0, 1.0)
     scale *= np.tile(sign, m)
 
-    stacked *= scale
+    weights = [w * scale[here] for _, here, w in own]
     structure = structure * scale
-    covariance = stacked.T @ structure
+    covariance = np.vstack(
+        [w.T @ structure[where] for where, w in zip(slices, weights, strict=True)]
+    )
     covariance = (covariance + covariance.T) / 2
     grid = covariance.reshape(m, k, m, k)
     pairs = [np.diagonal(grid[a, :, b]) for a, b in combinations(range(m), 2)]
-    return Scores(
-        [stacked[where, i * k : (i + 1) * k] for i, where in enumerate(slices)],
-        np.mean(pairs, axis=0),
-        covariance,
-        structure,
-    )
+    return Scores(weights, np.mean(pairs, axis=0), covariance, structure)

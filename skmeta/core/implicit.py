@@ -98,12 +98,9 @@ def solve_implicit(slices, *, n_components, shrinkage, standardize, rows):
     values, directions = _leading(centred, data, amount, n_components)
     deviation = data.deviation[data.kept] / data.scale[data.kept]
 
-    def times_covariance(matrix):
-        parts = [matrix[where] for where in data.slices]
-        scores = sum(v.times(part) for v, part in zip(centred, parts, strict=True))
-        return np.vstack([view.adjoint(scores) for view in centred]) / data.n
-
-    scores = normalise(directions, data.slices, times_covariance, deviation)
+    sums = np.hstack([v.times(w) for v, w in zip(centred, directions, strict=True)])
+    structure = np.vstack([view.adjoint(sums) for view in centred]) / data.n
+    scores = normalise(directions, data.slices, structure, deviation)
     widths = {n: s.stop - s.start for n, s in zip(slices, data.slices, strict=True)}
     return dict(
         n=data.n,
