@@ -21,7 +21,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from skmeta.core.accumulate import moments_of, without_full_columns
 from skmeta.core.blocks import row_slices
-from skmeta.core.cca import Standardised, check_variance, in_units, normalise
+from skmeta.core.cca import Standardised, check_variance, in_units
+from skmeta.core.components import normalise
 from skmeta.core.moments import variances
 from skmeta.core.whitening import oas_shrinkage, shrink
 

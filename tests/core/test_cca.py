@@ -8,7 +8,7 @@ from sklearn.covariance import oas
 from sklearn.datasets import load_linnerud
 from sklearn.preprocessing import StandardScaler
 
-from skmeta.core import cca, whitening
+from skmeta.core import components, whitening
 from skmeta.core.cca import solve
 
 
@@ -159,14 +159,20 @@ def test_wide_views_equal_the_dense_generalised_eigenproblem(shrinkage):
     assert_allclose(solution.eigenvalues, expected, atol=1e-10)
 
 
-def test_lanczos_equals_the_full_decomposition(monkeypatch):
+@pytest.mark.parametrize("route", ["lanczos", "squares"])
+def test_short_ways_to_leading_components_equal_the_full_decomposition(
+    monkeypatch, route
+):
     X, Y = planted(1500, 450, 420, [0.95, 0.9, 0.8, 0.7])
     views = {"X": X, "Y": Y}
-    lanczos = fit(views, 10, 0.05)
-    monkeypatch.setattr(cca, "LANCZOS_MIN_SIZE", 10**9)
+    if route == "lanczos":
+        monkeypatch.setattr(components, "LANCZOS_MIN_SIZE", 400)
+    short = fit(views, 10, 0.05)
+    monkeypatch.setattr(components, "LANCZOS_MIN_SIZE", 10**9)
+    monkeypatch.setattr(components, "LEAST_SQUARE", np.inf)
     full = fit(views, 10, 0.05)
-    assert_allclose(lanczos.eigenvalues, full.eigenvalues, atol=1e-12)
-    assert_allclose(lanczos.weights["X"], full.weights["X"], atol=1e-7)
+    assert_allclose(short.eigenvalues, full.eigenvalues, atol=1e-12)
+    assert_allclose(short.weights["X"], full.weights["X"], atol=1e-7)
 
 
 def test_signal_between_columns_that_are_collinear_to_1e_7():
