@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # what editors and type checkers see of the two tables
     from skmeta import datasets, exceptions, mapping, metrics, views
     from skmeta.mapping import CCAMapper, CrossModalRetriever
+    from skmeta.persistence import load, save
     from skmeta.views import Views
 
 __version__ = "0.1.0.dev0"
@@ -21,6 +22,8 @@ _NAMES = {
     "CCAMapper": "skmeta.mapping",
     "CrossModalRetriever": "skmeta.mapping",
     "Views": "skmeta.views",
+    "load": "skmeta.persistence",
+    "save": "skmeta.persistence",
 }
 
 __all__ = [*_NAMES, *_SUBMODULES, "__version__"]

@@ -1,6 +1,25 @@
-"""Warnings on which a user can act, each its own class so that it can be filtered."""
+"""Warnings and errors on which a user can act, each its own class."""
 
-__all__ = ["ConditionWarning", "CorrelationOneWarning", "RankWarning"]
+__all__ = [
+    "ConditionWarning",
+    "CorrelationOneWarning",
+    "CorruptFileError",
+    "FileVersionError",
+    "RankWarning",
+    "UntrustedTypeError",
+]
+
+
+class CorruptFileError(ValueError):
+    """A model file is damaged, cut short, or was not written by `skmeta.save`."""
+
+
+class FileVersionError(ValueError):
+    """A model file needs another version of a library, which the message names."""
+
+
+class UntrustedTypeError(TypeError):
+    """A model is of types that `skmeta.load` does not make, which the message names."""
 
 
 class RankWarning(UserWarning):

@@ -40,6 +40,9 @@ LAYERS = {
         (*GROUND, "_progress", "nn", "metrics", "model_selection"),
         "estimators beside those of mapping; neither needs the other",
     ),
+    "persistence": Layer(
+        ("_compat", "exceptions"), "knows estimators by the names in its table alone"
+    ),
     "inspection": Layer(
         (*GROUND, "metrics", "mapping", "model_selection"),
         "questions to fitted mappers",

@@ -1,6 +1,7 @@
 """`CrossModalRetriever`: find rows of one view by rows of another."""
 
 from copy import deepcopy
+from functools import cached_property
 from numbers import Integral
 
 import numpy as np
@@ -148,7 +149,7 @@ class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
                 "index= does not give; leave one of them None."
             )
         if self.metric != "mahalanobis":  # which is learned below
-            self._get_metric()
+            get_metric(*self._choose_metric())
         if isinstance(self.mapper, BaseMapper):  # before any work
             self._view_names(open_door(self.mapper.views, X).names)
         mapper = clone(self.mapper).fit(X, y)
@@ -158,9 +159,10 @@ class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
         has_query = ~np.isnan(Q).any(axis=1)
         has_gallery = ~np.isnan(G).any(axis=1)
         both = has_query & has_gallery
-        metric = self._get_metric(Q[both], G[both])
+        choice = self._choose_metric(Q[both], G[both])
+        metric = get_metric(*choice)
         self.mapper_, self.query_, self.gallery_ = mapper, query, gallery
-        self._metric = metric
+        self._metric_choice, self._metric = choice, metric
         self._bank = metric.prepare(Q[has_query]) if self.hubness else None
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
@@ -300,13 +302,18 @@ class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
             )
         return query, gallery
 
-    def _get_metric(self, Q=None, G=None):
+    @cached_property
+    def _metric(self):
+        """Functions, which no file holds: made of the names that it holds."""
+        return get_metric(*self._metric_choice)
+
+    def _choose_metric(self, Q=None, G=None):
         params = dict(self.metric_params or {})
         if self.metric == "mahalanobis" and "VI" not in params:
             # The differences of pairs have mean zero by construction of the space.
             difference = OAS(assume_centered=True).fit(Q - G)
             params["VI"] = difference.precision_
-        return get_metric(self.metric, params)
+        return self.metric, params
 
     def _index(self, embedded, ids):
         G = self._metric.prepare(embedded)
