@@ -1,0 +1,1 @@
+"""Neural encoders, losses and training: the only folder that imports torch."""
