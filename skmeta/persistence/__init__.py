@@ -76,8 +76,10 @@ def save(estimator, path):
             f"This {type(estimator).__name__} holds itself, or is nested too deeply to "
             "be saved."
         ) from error
-    except skops_io.exceptions.UnsupportedTypeException as error:
-        raise UntrustedTypeError(f"{error} It cannot be saved.") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UntrustedTypeError(
+            f"This {type(estimator).__name__} holds what cannot be saved: {error}"
+        ) from error
     if refused:
         raise UntrustedTypeError(
             f"This {type(estimator).__name__} holds {', '.join(refused)}, "

@@ -94,10 +94,8 @@ def _pack(value, memo):
         return packed("sparse", *parts, rows.format, value.format, is_array)
     if name.removesuffix("64") in TREES and "sklearn.neighbors" in sys.modules:
         return packed("tree", *_tree_parts(value))
-    if kind is np.str_:
-        return packed(
-            "str_", "".join(value)
-        )  # an array of it would lose trailing zeros
+    if kind is np.str_:  # an array of it would lose trailing zeros
+        return packed("str_", "".join(value))
     if isinstance(value, np.generic | type):
         return value
     if _is_ours(value):
