@@ -15,13 +15,14 @@ from skmeta._compat import (
     move_to,
     to_host,
 )
-from skmeta.core.device import OnDevice, project_on_device
+from skmeta.core.device import OnDevice
 from skmeta.core.gaussian import log_density, regression
 from skmeta.core.projection import float_dtype
 from skmeta.mapping._fusion import (
     fill_missing,
     fusion_matrix,
     fusion_names,
+    fusion_offset,
     patterns,
     view_columns,
 )
@@ -41,14 +42,18 @@ def _two_arrays(mapper):
 class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Views in, one shared space out.
 
-    A concrete mapper has the parameters ``views``, ``fusion``, ``correlation_power``,
-    and sets ``_reader``, ``_dtypes``, ``correlations_``, ``score_covariance_``,
-    ``weights_``, ``means_`` and ``structure_`` in `fit`.
+    A concrete mapper has the parameters ``views`` and ``fusion``, and sets ``_reader``,
+    ``_dtypes``, ``correlations_``, ``score_covariance_``, ``means_`` and ``structure_``
+    in `fit`.
     """
 
     @abstractmethod
     def _view_scores(self, name, array):
-        """Unit-variance scores (n, k) of rows of one view."""
+        """Unit-variance scores (n, k) of rows of one view, where the rows are."""
+
+    @abstractmethod
+    def _affine(self):
+        """Scales and offsets (m, k) that make scores of each view its coordinates."""
 
     # ---- coordinates -----------------------------------------------------------------
 
@@ -82,8 +87,8 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
                 return self._coordinates("X", blocks.arrays["X"])
             return self._pair_coordinates(blocks)
         scores, dtype = self._all_scores(blocks)
-        Z = (scores @ self._fusion_matrix()).astype(dtype, copy=False)
-        return blocks.back(Z)
+        Z = scores @ self._fusion_matrix() + self._fusion_offset()
+        return blocks.back(Z.astype(dtype, copy=False))
 
     def transform_view(self, X, view):
         """Map rows of one view into the shared space.
@@ -401,16 +406,15 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             )
         return blocks
 
-    def _power(self):
-        return np.clip(self._host("correlations_"), 0.0, 1.0) ** self.correlation_power
-
     def _coordinates(self, name, array):
         """Coordinates of one view alone, in its float dtype."""
+        Z, i = self._view_scores(name, array), self._reader.names.index(name)
+        scale, offset = (a[i].astype(float_dtype(array.dtype)) for a in self._affine())
         if isinstance(array, OnDevice):
-            weights = self._host("weights_")[name] * self._power()
-            return project_on_device(array, self._host("means_")[name], weights)
-        Z = self._view_scores(name, array)
-        Z *= self._power().astype(Z.dtype)
+            return Z * array.device.from_host(scale) + array.device.from_host(offset)
+        Z *= scale
+        if offset.any():
+            Z += offset
         return Z
 
     def _pair_coordinates(self, blocks):
@@ -424,7 +428,9 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             if mask.all():
                 pair.append(self._coordinates(name, blocks.arrays[name]))
                 continue
-            filled = scores[:, view_columns(i, self._n_components)] * self._power()
+            scales, offsets = self._affine()
+            filled = scores[:, view_columns(i, self._n_components)]
+            filled = filled * scales[i] + offsets[i]
             pair.append(blocks.back(filled.astype(self._dtypes[name], copy=False)))
         return tuple(pair)
 
@@ -442,12 +448,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             dtypes.append(float_dtype(array.dtype))
             here = slice(None) if rows.all() else np.flatnonzero(rows)
             some = array if rows.all() else array[here]
-            if isinstance(some, OnDevice):
-                means, weights = self._host("means_"), self._host("weights_")
-                some = project_on_device(some, means[name], weights[name])
-                scores[here, view_columns(i, k)] = to_host(some)
-            else:
-                scores[here, view_columns(i, k)] = self._view_scores(name, some)
+            scores[here, view_columns(i, k)] = to_host(self._view_scores(name, some))
         return scores, present, np.result_type(*(dtypes or [np.float64]))
 
     def _all_scores(self, blocks):
@@ -459,9 +460,14 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         return fusion_matrix(
             fusion or self._fusion,
             self._reader.names,
+            self._affine()[0],
             self._host("correlations_"),
             self._host("score_covariance_"),
-            self.correlation_power,
+        )
+
+    def _fusion_offset(self, fusion=None):
+        return fusion_offset(
+            fusion or self._fusion, self._reader.names, self._affine()[1]
         )
 
     def _check_z(self, Z, fusion):
@@ -486,7 +492,8 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             fused.T @ self._host("score_covariance_") @ fused,
             fused.T @ self._host("structure_")[name].T,
         )
-        result = Z @ coefficients + self._host("means_")[name]
+        centred = Z - self._fusion_offset(fusion)
+        result = centred @ coefficients + self._host("means_")[name]
         dtype = np.result_type(float_dtype(Z.dtype), self._dtypes[name])
         return result.astype(dtype, copy=False)
 

@@ -19,7 +19,7 @@ from skmeta._compat import (
     to_host,
 )
 from skmeta.core.cca import dtype_eps
-from skmeta.core.device import OnDevice
+from skmeta.core.device import OnDevice, project_on_device
 from skmeta.core.implicit import project_sparse
 from skmeta.core.moments import n_bytes
 from skmeta.core.patterns import merge as merge_patterns
@@ -478,7 +478,15 @@ class CCAMapper(BaseMapper):
             self._deviations,
         )
 
+    def _affine(self):
+        rho = np.clip(self._host("correlations_"), 0.0, 1.0) ** self.correlation_power
+        scales = np.tile(rho, (len(self._reader.names), 1))
+        return scales, np.zeros_like(scales)
+
     def _view_scores(self, name, array):
+        if isinstance(array, OnDevice):
+            means, weights = self._host("means_"), self._host("weights_")
+            return project_on_device(array, means[name], weights[name])
         if sparse.issparse(array):
             return project_sparse(array, self.means_[name], self.weights_[name])
         return project(array, self.means_[name], self.weights_[name])

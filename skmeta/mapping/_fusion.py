@@ -44,22 +44,22 @@ def patterns(present):
         yield pattern, np.flatnonzero(inverse.ravel() == i)
 
 
-def fusion_matrix(fusion, names, correlations, covariance, power):
+def fusion_matrix(fusion, names, scales, correlations, covariance):
     """The linear map (m * k, n_out) from all views' scores to fused coordinates.
 
+    A view's own coordinates are its scores times its row of ``scales`` (m, k).
     "posterior" is a_k E[g_k | scores], where g_k is the unit-variance sum of all views'
     k-th scores and a_k = sqrt(m rho_k / (1 + (m - 1) rho_k)): at two views and no
     shrinkage the posterior mean of probabilistic CCA (Bach & Jordan 2005, "A
     probabilistic interpretation of canonical correlation analysis", section 4).
     """
     m, k = len(names), len(correlations)
-    rho = np.clip(correlations, 0.0, 1.0)
-    each = np.diag(rho**power)
     if fusion == "concat":
-        return np.kron(np.eye(m), each)
+        return np.diag(scales.ravel())
     if fusion == "mean":
-        return np.tile(each / m, (m, 1))
+        return np.vstack([np.diag(scale) for scale in scales]) / m
     if fusion == "posterior":
+        rho = np.clip(correlations, 0.0, 1.0)
         grid = covariance.reshape(m, k, m, k)
         variance = np.einsum("akbk->k", grid)  # of the sum of the k-th scores
         weight = np.zeros(k)
@@ -67,9 +67,21 @@ def fusion_matrix(fusion, names, correlations, covariance, power):
         weight[live] = np.sqrt(m * rho / (1 + (m - 1) * rho))[live]
         weight[live] /= np.sqrt(variance[live])
         return np.tile(np.diag(weight), (m, 1))
+    i = names.index(fusion)
     result = np.zeros((m * k, k))
-    result[view_columns(names.index(fusion), k)] = each
+    result[view_columns(i, k)] = np.diag(scales[i])
     return result
+
+
+def fusion_offset(fusion, names, offsets):
+    """What is added to fused coordinates (n_out,): ``offsets`` (m, k), fused."""
+    if fusion == "concat":
+        return offsets.ravel()
+    if fusion == "mean":
+        return offsets.mean(axis=0)
+    if fusion == "posterior":
+        return np.zeros(offsets.shape[1])
+    return offsets[names.index(fusion)]
 
 
 def fusion_names(fusion, names, k, prefix):
