@@ -904,6 +904,59 @@ def test_fault_60_the_directory_of_the_zip_lies(tmp_path):
             same(loaded.extra_, mapper.extra_)
 
 
+def nodes_in(part):
+    """All nodes of a schema, from the outside inwards."""
+    inner = part.values() if isinstance(part, dict) else part
+    found = [part] if isinstance(part, dict) and "__loader__" in part else []
+    if isinstance(part, dict | list):
+        found += [node for some in inner for node in nodes_in(some)]
+    return found
+
+
+def forge_at_random(rng, schema, members):
+    """One thing in a file put to another place, changed or left out."""
+    schema, members = json.loads(json.dumps(schema)), dict(members)
+    nodes = nodes_in(schema)
+    node, other = (nodes[i] for i in rng.integers(len(nodes), size=2))
+    key = rng.choice(list(node))
+    match rng.integers(5):
+        case 0:
+            copied = json.loads(json.dumps(other))
+            node.clear()
+            node.update(copied)
+        case 1:
+            strange = [None, -1, "x", [], {}, True, 2**70, 1.5]
+            node[key] = other.get(key, strange[rng.integers(len(strange))])
+        case 2:
+            del node[key]
+        case 3:
+            names = {"__id__": other["__id__"], "__loader__": "CachedNode"}
+            node.update(names)
+        case 4:
+            name = rng.choice(list(members))
+            array = bytearray(members[name])
+            array[rng.integers(min(130, len(array)))] = rng.integers(256)
+            members[name] = bytes(array)
+    return zipped(schema, members)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
+@pytest.mark.parametrize("case", ["columns", "retriever, csls", "three with gaps"])
+def test_fault_60_forged_at_random_it_loads_or_is_one_of_two_errors(
+    case, little_memory, tmp_path
+):
+    rng = np.random.default_rng(0)
+    whole = members_of(CASES[case]()[0], tmp_path / "model")
+    refused = 0
+    for _ in range(100):
+        forged(tmp_path / "model", forge_at_random(rng, *whole))
+        try:
+            skmeta.load(tmp_path / "model")
+        except (CorruptFileError, UntrustedTypeError):
+            refused += 1
+    assert refused > 50
+
+
 LYING_PARTS = {
     "unknown": Packed("system", ["echo"]),
     "no list": Packed("objects", 3),
@@ -947,7 +1000,8 @@ def test_fault_60_the_header_lies(line, tmp_path):
 
 
 def test_fault_61_a_newer_format_names_the_version(tmp_path):
-    path = forged(tmp_path / "model", b"?", {"format": 2, "skmeta": "9.1.0"})
+    path = tmp_path / "model"
+    _file.write(path, {"format": 2, "skmeta": "9.1.0"}, b"?")
     with pytest.raises(FileVersionError, match=r'pip install "skmeta>=9\.1\.0"'):
         skmeta.load(path)
 

@@ -196,12 +196,14 @@ def _versions():
 
 
 def _check_format(path, header):
+    if type(header["format"]) is not int or header["format"] < 1:
+        raise Refused(f"format {header['format']!r} does not exist")
+    if not isinstance(header["skmeta"], str):
+        raise Refused("the version of skmeta is no text")
+    if header["format"] > FORMAT:  # of whose header nothing else is known
+        raise _needs(path, "skmeta", header["skmeta"], f"format {header['format']}")
     if not all(isinstance(header[library], str) for library in _versions()):
         raise Refused("versions are no text")
-    if not isinstance(header["format"], int) or header["format"] < 1:
-        raise Refused(f"format {header['format']!r} does not exist")
-    if header["format"] > FORMAT:
-        raise _needs(path, "skmeta", header["skmeta"], f"format {header['format']}")
 
 
 def _refusal(path, header, names):
