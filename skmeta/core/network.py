@@ -1,0 +1,112 @@
+"""Forward passes of multilayer perceptrons in numpy: a trained encoder, to be read.
+
+What torch trains (`skmeta.nn`) is kept as these arrays, so that a fitted estimator
+holds nothing of torch and needs none to map rows.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.special import erf, expit
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+from skmeta.core.blocks import row_slices
+
+# Blocks of rows whose hidden layers stay in the cache.
+BLOCK_BYTES = 4 * 2**20
+NORM_EPS = 1e-5  # under the root of a layer's variance, as torch's LayerNorm has it
+
+ACTIVATIONS = {
+    "identity": lambda H: H,
+    "relu": lambda H: np.maximum(H, 0),
+    "tanh": np.tanh,
+    "logistic": expit,
+    "gelu": lambda H: H * (0.5 + 0.5 * erf(H / np.sqrt(2, dtype=H.dtype))),
+    "silu": lambda H: H * expit(H),
+}
+
+
+class Layer(NamedTuple):
+    """``activation(norm(X @ weights + biases))``; the last of a network is affine."""
+
+    weights: np.ndarray  # (n_in, n_out)
+    biases: np.ndarray  # (n_out,)
+    gain: np.ndarray | None = None  # (n_out,), of the layer normalisation
+    shift: np.ndarray | None = None
+
+
+class Network(NamedTuple):
+    """A multilayer perceptron of ``(rows - means) * scales``."""
+
+    means: np.ndarray  # (n_features,)
+    scales: np.ndarray  # (n_features,)
+    layers: tuple[Layer, ...]
+    activation: str
+
+    @property
+    def n_out(self):
+        """Number of outputs."""
+        return len(self.layers[-1].biases)
+
+
+def standardisation(array, index, standardize=True):
+    """Means and scales that bring the columns of rows ``index`` to unit variance.
+
+    Columns that do not vary have scale 0.
+    """
+    p = array.shape[1]
+    if not standardize:
+        return np.zeros(p), np.ones(p)
+    if sparse.issparse(array):
+        mean, variance = mean_variance_axis(array[index].astype(np.float64), axis=0)
+    else:
+        mean, sums, n = np.zeros(p), np.zeros(p), len(index)
+        steps = row_slices(n, 8 * p)
+        for step in steps:
+            mean += array[index[step]].sum(axis=0, dtype=np.float64) / n
+        for step in steps:
+            sums += np.square(np.subtract(array[index[step]], mean)).sum(axis=0)
+        variance = sums / n
+    # The spread of rounded equal values is no variation.
+    deviations = np.sqrt(variance)
+    varies = deviations > 10 * np.finfo(np.float64).eps * np.abs(mean)
+    scales = np.zeros(p)
+    np.divide(1.0, deviations, out=scales, where=varies)
+    return mean, scales
+
+
+def standardised(rows, means, scales):
+    """Rows as the first layer takes them: float32, dense.
+
+    The difference is taken in float64, so that an offset costs no digits.
+    """
+    if sparse.issparse(rows):
+        rows = rows.toarray()
+    return np.multiply(np.subtract(rows, means), scales).astype(np.float32)
+
+
+def forward(network, X):
+    """Outputs (n_rows, n_out), float32, of rows (n_rows, n_features)."""
+    widest = max(len(network.means), *(len(layer.biases) for layer in network.layers))
+    result = np.empty((X.shape[0], network.n_out), np.float32)
+    for rows in row_slices(X.shape[0], 8 * widest, BLOCK_BYTES):
+        H = standardised(X[rows], network.means, network.scales)
+        for layer in network.layers[:-1]:
+            H = H @ layer.weights + layer.biases
+            if layer.gain is not None:
+                H = _normalised(H) * layer.gain + layer.shift
+            H = ACTIVATIONS[network.activation](H)
+        result[rows] = H @ network.layers[-1].weights + network.layers[-1].biases
+    return result
+
+
+def _normalised(H):
+    centred = H - H.mean(axis=1, keepdims=True)
+    variance = np.mean(centred**2, axis=1, keepdims=True)
+    return centred / np.sqrt(variance + NORM_EPS)
+
+
+def unit(Z):
+    """Rows of length one; a row of zeros stays."""
+    return Z / np.sqrt(np.sum(Z * Z, axis=1, keepdims=True) + 1e-16)
