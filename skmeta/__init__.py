@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers see of the two tables
     from skmeta import datasets, exceptions, mapping, metrics, views
-    from skmeta.mapping import CCAMapper, CrossModalRetriever
+    from skmeta.mapping import CCAMapper, CrossModalRetriever, NeuralSharedSpaceMapper
     from skmeta.persistence import load, save
     from skmeta.views import Views
 
@@ -21,6 +21,7 @@ _SUBMODULES = ("datasets", "exceptions", "mapping", "metrics", "views")
 _NAMES = {
     "CCAMapper": "skmeta.mapping",
     "CrossModalRetriever": "skmeta.mapping",
+    "NeuralSharedSpaceMapper": "skmeta.mapping",
     "Views": "skmeta.views",
     "load": "skmeta.persistence",
     "save": "skmeta.persistence",

@@ -12,6 +12,7 @@ from scipy.special import erf, expit
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from skmeta.core.blocks import row_slices
+from skmeta.core.projection import ROWS_AT_A_TIME
 
 # Blocks of rows whose hidden layers stay in the cache.
 BLOCK_BYTES = 4 * 2**20
@@ -89,15 +90,22 @@ def standardised(rows, means, scales):
 def forward(network, X):
     """Outputs (n_rows, n_out), float32, of rows (n_rows, n_features)."""
     widest = max(len(network.means), *(len(layer.biases) for layer in network.layers))
-    result = np.empty((X.shape[0], network.n_out), np.float32)
-    for rows in row_slices(X.shape[0], 8 * widest, BLOCK_BYTES):
-        H = standardised(X[rows], network.means, network.scales)
+    n = X.shape[0]
+    result = np.empty((n, network.n_out), np.float32)
+    for rows in row_slices(
+        -(-n // ROWS_AT_A_TIME), 8 * ROWS_AT_A_TIME * widest, BLOCK_BYTES
+    ):
+        rows = slice(rows.start * ROWS_AT_A_TIME, min(rows.stop * ROWS_AT_A_TIME, n))
+        taken = standardised(X[rows], network.means, network.scales)
+        # As in `projection`: equal rows have equal outputs among any others.
+        H = np.pad(taken, ((0, -len(taken) % ROWS_AT_A_TIME), (0, 0)))
         for layer in network.layers[:-1]:
             H = H @ layer.weights + layer.biases
             if layer.gain is not None:
                 H = _normalised(H) * layer.gain + layer.shift
             H = ACTIVATIONS[network.activation](H)
-        result[rows] = H @ network.layers[-1].weights + network.layers[-1].biases
+        H = H @ network.layers[-1].weights + network.layers[-1].biases
+        result[rows] = H[: len(taken)]
     return result
 
 

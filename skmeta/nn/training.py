@@ -31,7 +31,7 @@ class History(NamedTuple):
 
     losses: list  # mean loss of each epoch
     scores: list  # validation score of each epoch; empty without validation rows
-    converged: bool  # whether it stopped by itself
+    converged: bool  # whether it stopped by itself, or was no longer improving
     best: int  # the epoch whose weights were kept, from 0
 
 
@@ -129,7 +129,7 @@ def train(space, loss, data, rows, plan, rng, *, score=None, on_epoch=None):
     n_batches = max(1, math.ceil(len(rows) / plan.batch_size))
     n_steps, step = plan.max_iter * n_batches, 0
     losses, scores, best = [], [], -math.inf
-    kept, kept_epoch, converged = None, 0, False
+    kept, kept_epoch, converged, waiting = None, 0, False, 0
     for epoch in range(plan.max_iter):
         space.train()
         total, count = 0.0, 0
@@ -168,7 +168,7 @@ def train(space, loss, data, rows, plan, rng, *, score=None, on_epoch=None):
             kept, kept_epoch = copy.deepcopy(space.state_dict()), epoch
         improved = now > best + plan.tol
         best = max(best, now)
-        waiting = 0 if improved or epoch == 0 else waiting + 1
+        waiting = 0 if improved else waiting + 1
         if on_epoch is not None and on_epoch(epoch, losses[-1], now):
             converged = True
         if converged or waiting >= plan.n_iter_no_change:
@@ -177,7 +177,8 @@ def train(space, loss, data, rows, plan, rng, *, score=None, on_epoch=None):
     if kept is not None:
         space.load_state_dict(kept)
     space.eval()
-    return History(losses, scores, converged, kept_epoch if scores else epoch)
+    settled = converged or waiting > plan.n_iter_no_change // 2
+    return History(losses, scores, settled, kept_epoch if scores else epoch)
 
 
 def _decayed(space, weight_decay):
