@@ -123,7 +123,7 @@ def solve_moments(
     standardize = {n: standardize[n] or shrinkage[n] == 0 for n in slices}
     data = _standardised(moments, slices, standardize)
     amount, grams = _shrinkage(data, shrinkage, moments.n, n)
-    noise = [_resolution(eps[name], data, slices[name]) for name in slices]
+    noise = [resolution(eps[name], data, slices[name]) for name in slices]
     problem = data.slices, amount, data.n, noise
     lost = []
     whitening = None
@@ -273,7 +273,7 @@ def _blocks(source, data):
         yield rows[:, data.kept] / data.scale[data.kept]
 
 
-def _resolution(eps, data, where):
+def resolution(eps, data, where):
     """Bound of the 2-norm of what rounding by ``eps`` may have added to the rows."""
     deviation = data.deviation[where]
     size = np.hypot(data.mean[where], deviation) / data.scale[where]

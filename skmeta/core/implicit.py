@@ -16,22 +16,29 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve, eigh
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.linalg import cho_factor, cho_solve, eigh, eigvalsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from skmeta.core.accumulate import moments_of, without_full_columns
 from skmeta.core.blocks import row_slices
-from skmeta.core.cca import Standardised, check_variance, in_units
+from skmeta.core.cca import (
+    Standardised,
+    check_variance,
+    dtype_eps,
+    in_units,
+    resolution,
+)
 from skmeta.core.components import normalise
 from skmeta.core.moments import variances
-from skmeta.core.whitening import oas_shrinkage, shrink
+from skmeta.core.whitening import oas_shrinkage, shrink, with_signal
 
 # Views of at most this many columns are solved for by their Cholesky factor.
 NARROW = 2048
 
-# Relative residual of a solution, and accuracy of an eigenvalue: 1e-8 is promised.
+# Relative residual of a solution, and accuracy of an eigenvalue beside the largest that
+# views can have without shrinkage, of the order of 1: 1e-8 is promised.
 RESIDUAL = 1e-13
-ACCURACY = 1e-11
+ACCURACY = 1e-12
 
 MAX_STEPS = 5000
 
@@ -89,14 +96,23 @@ def solve_implicit(slices, *, n_components, shrinkage, standardize, rows):
     Raises
     ------
     ArithmeticError
-        If the conjugate gradients do not converge.
+        If the conjugate gradients or Lanczos do not converge.
     """
     data, centred = _standardised(rows, slices, standardize)
     amount = [
         _oas(view, data.n) if c == "auto" else float(c)
         for c, view in zip(shrinkage.values(), centred, strict=True)
     ]
-    values, directions = _leading(centred, data, amount, n_components)
+    noise = [
+        resolution(dtype_eps(rows.views[name].dtype), data, where) ** 2 / data.n
+        for name, where in zip(slices, data.slices, strict=True)
+    ]
+    inner = [
+        _Within(*view, data.n) for view in zip(centred, amount, noise, strict=True)
+    ]
+    ranks = [min(view.rank, len(rows) - 1) for view in inner]
+    k = min(n_components, *ranks)
+    values, directions = _leading(centred, inner, data, k)
     deviation = data.deviation[data.kept] / data.scale[data.kept]
 
     sums = np.hstack([v.times(w) for v, w in zip(centred, directions, strict=True)])
@@ -106,7 +122,7 @@ def solve_implicit(slices, *, n_components, shrinkage, standardize, rows):
     return dict(
         n=data.n,
         shrinkage=dict(zip(slices, amount, strict=True)),
-        ranks={name: min(width, len(rows) - 1) for name, width in widths.items()},
+        ranks=dict(zip(slices, ranks, strict=True)),
         n_varying=widths,
         ill_conditioned=[],
         **in_units(scores, values, n_components, slices, data),
@@ -155,7 +171,9 @@ def _mean_and_squares(array, weight, n):
     matrix, shift = without_full_columns(array)
     weight = np.ones(matrix.shape[0]) if weight is None else weight
     mean = (weight @ matrix) / n
-    stored = weight @ (matrix != 0).astype(np.float64)
+    stored = matrix.copy()  # be they zeros or not
+    stored.data[:] = 1.0
+    stored = weight @ stored
     centred = matrix.copy()
     centred.data -= np.repeat(mean, np.diff(matrix.indptr))
     centred.data **= 2
@@ -203,12 +221,10 @@ def _laid_out(block):
     return block.toarray() if sparse.issparse(block) else block
 
 
-def _leading(centred, data, shrinkage, k):
+def _leading(centred, inner, data, k):
     """Leading eigenvalues and column weights by view, of unit length in B."""
     slices = data.slices
     p = slices[-1].stop
-    inner = [_Within(v, c, data.n) for v, c in zip(centred, shrinkage, strict=True)]
-    k = min(k, *(where.stop - where.start for where in slices))
     if len(centred) == 2:
         narrow = int(inner[0].factor is None)
         width = centred[narrow].rows.shape[1]
@@ -245,13 +261,26 @@ def _leading(centred, data, shrinkage, k):
     start = np.random.default_rng(0).standard_normal(p)
 
     def eigen(product, count, start):
+        # A + B has the vectors of A, and eigenvalues larger by 1: to be accurate
+        # relative to one of about 0 would take for ever.
         operator = LinearOperator(
-            (p, p), matvec=lambda v: product(v.ravel()), dtype=np.float64
+            (p, p),
+            matvec=lambda v: product(v.ravel()) + within @ v.ravel(),
+            dtype=np.float64,
         )
-        values, vectors = eigsh(
-            operator, count, M=within, Minv=inverse, which="LA", v0=start, tol=ACCURACY
-        )
-        return values[::-1], vectors[:, ::-1]
+        try:
+            values, vectors = eigsh(
+                operator,
+                count,
+                M=within,
+                Minv=inverse,
+                which="LA",
+                v0=start,
+                tol=ACCURACY,
+            )
+        except ArpackError as error:
+            raise ArithmeticError(str(error)) from error
+        return values[::-1] - 1.0, vectors[:, ::-1]
 
     values, vectors = eigen(between, k, start)
     while True:
@@ -263,7 +292,7 @@ def _leading(centred, data, shrinkage, k):
             return between(vector) - images @ (values * (images.T @ vector))
 
         value, vector = eigen(rest, 1, start[::-1])
-        if value[0] <= values[k - 1] * (1 + 1e-9):
+        if value[0] <= values[k - 1] + 1e-9 * (1.0 + values[k - 1]):
             break
         order = np.argsort(-np.append(values, value))
         values = np.append(values, value)[order]
@@ -327,16 +356,19 @@ def conjugate_gradients(times, right, preconditioner):
 class _Within:
     """Products with the shrunk within-view matrix of one view, and with its inverse."""
 
-    def __init__(self, view, shrinkage, n):
+    def __init__(self, view, shrinkage, noise, n):
         self.view, self.n = view, n
-        p = view.rows.shape[1]
+        self.rank = p = view.rows.shape[1]  # at most, of a wide view
         self.factor = None
         self.keep = 1.0 - shrinkage
         if p <= NARROW:
             eye = np.eye(p)
             covariance = view.adjoint(view.times(eye)) / n
             self.add = shrinkage * np.trace(covariance) / p
-            self.factor = cho_factor(shrink((covariance + covariance.T) / 2, shrinkage))
+            covariance = (covariance + covariance.T) / 2
+            values = eigvalsh(covariance)
+            self.rank = int(np.count_nonzero(with_signal(values, noise)))
+            self.factor = cho_factor(shrink(covariance, shrinkage))
             return
         self.diagonal = _variances(view, n)
         self.add = shrinkage * self.diagonal.mean()

@@ -127,9 +127,14 @@ def whiten_moments(
 def _principal_axes(covariance, c, noise):
     """Eigenvectors with signal, and the root of the shrunk matrix along them."""
     values, vectors = eigh(covariance, driver="evd", check_finite=False)
-    kept = values > max(values[-1] * EPS * 8 * len(values), noise)
+    kept = with_signal(values, noise)
     mu = np.trace(covariance) / len(covariance)
     return vectors[:, kept], np.sqrt((1.0 - c) * values[kept] + c * mu)
+
+
+def with_signal(values, noise):
+    """Which ascending eigenvalues of a covariance are more than rounding."""
+    return values > max(values[-1] * EPS * 8 * len(values), noise)
 
 
 def _project(axes, root, columns):

@@ -84,9 +84,12 @@ def _fit_implicitly(blocks, names, weights, unpaired, options):
     shrinkage = options["shrinkage"]
     if plain := [name for name, c in shrinkage.items() if c == 0]:
         refuse_width(blocks, f"without shrinkage (of {plain[0]!r}) the fit needs them")
+    total = blocks.n_rows if weights is None else weights.sum()
     if everything not in by_pattern:
-        raise ValueError(f"No row has every view of {list(names)}.")
+        _refuse_complete(0, total, names)
     rows = Rows(blocks.arrays, weights, by_pattern[everything])
+    if rows.n < 2:
+        _refuse_complete(rows.n, total, names)
     try:
         found = solve_implicit(stack_slices(blocks.arrays), rows=rows, **options)
     except ArithmeticError:
@@ -116,14 +119,17 @@ def fit_patterns(patterns, names, n_features, *, unpaired, source=None, **option
             solution, patterns, done.moments.n, done.n_iterations, done.change
         )
     if n_complete < 2:
-        total = pt.n_rows(patterns)
-        raise ValueError(
-            f"Only {n_complete:g} of {total:g} rows have every view of {list(names)}; "
-            "a minimum of 2 is required"
-            + (", or unpaired='em'." if len(names) > 2 else ".")
-        )
+        _refuse_complete(n_complete, pt.n_rows(patterns), names)
     solution = solve_moments(complete, slices, source=source, **options)
     return Learned(solution, patterns, _count(source, complete))
+
+
+def _refuse_complete(n_complete, total, names):
+    raise ValueError(
+        f"Only {n_complete:g} of {total:g} rows have every view of {list(names)}; "
+        "a minimum of 2 is required"
+        + (", or unpaired='em'." if len(names) > 2 else ".")
+    )
 
 
 def _used(patterns, unpaired):

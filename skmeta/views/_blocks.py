@@ -98,6 +98,9 @@ def check_view(array, name, *, n_features=None, min_rows=1):
         )
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         array = array.astype(np.float64)
+    if sparse.issparse(array) and not array.has_canonical_format:
+        array = array.copy()  # entries stored twice are their sum, squared as one
+        array.sum_duplicates()
     return array, _check_finite(array, name)
 
 

@@ -114,11 +114,18 @@ def _checked_views(X, names, n_features=None, min_rows=1):
     return checked
 
 
+def _width(array):
+    """Columns of an array of which no entry is looked at; 1 where it does not tell."""
+    shape = getattr(array, "shape", ())
+    return shape[1] if len(shape) == 2 else 1
+
+
 def _check_where(array, mask, name, n_features):
     """Check the rows that have the view; zeros stand for those that lack it."""
     rows = np.flatnonzero(mask)
     if len(rows) == 0:
-        return np.zeros((len(mask), n_features or 1)), mask
+        width = n_features or _width(array)
+        return np.zeros((len(mask), width)), mask
     some, inner = check_view(take_rows(array, rows), name, n_features=n_features)
     full = spread_rows(some, mask)
     if inner is not None:

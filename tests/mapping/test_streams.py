@@ -249,3 +249,14 @@ def test_a_long_sparse_view_is_never_laid_out():
     tracemalloc.stop()
     assert peak < 100 * 2**20  # 400 MB if it were dense
     assert mapper.correlations_.min() > 0.5
+
+
+def test_a_first_piece_without_rows_of_a_view_that_is_marked():
+    rng = np.random.default_rng(0)
+    arrays = {"a": rng.standard_normal((90, 4)), "b": rng.standard_normal((90, 3))}
+    views = Views.from_dict(arrays, present={"b": np.arange(90) >= 30})
+    whole, streamed = CCAMapper(2).fit(views), CCAMapper(2)
+    for start in range(0, 90, 30):
+        streamed.partial_fit(views[start : start + 30])
+    assert_allclose(streamed.correlations_, whole.correlations_, atol=1e-12)
+    assert_allclose(streamed.transform(views), whole.transform(views), atol=1e-10)
