@@ -6,10 +6,15 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmeta import CCAMapper, CrossModalRetriever
+from skmeta import CCAMapper, CrossModalRetriever, NeuralSharedSpaceMapper
 
 COLUMNS = ColumnTransformer(
     [("a", StandardScaler(), slice(0, 1)), ("b", "passthrough", slice(0, 2))]
+)
+
+
+NEURAL = NeuralSharedSpaceMapper(
+    n_components=4, hidden_layer_sizes=(8,), max_iter=5, random_state=0
 )
 
 
@@ -21,6 +26,13 @@ COLUMNS = ColumnTransformer(
     ]
 )
 def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+# Five passes are too few to converge.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks([NEURAL, CrossModalRetriever(NEURAL)])
+def test_scikit_learn_checks_of_neural_mappers(estimator, check):
     check(estimator)
 
 
