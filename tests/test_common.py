@@ -33,6 +33,7 @@ def test_scikit_learn_checks(estimator, check):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @parametrize_with_checks([NEURAL, CrossModalRetriever(NEURAL)])
 def test_scikit_learn_checks_of_neural_mappers(estimator, check):
+    pytest.importorskip("torch")
     check(estimator)
 
 

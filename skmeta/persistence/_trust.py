@@ -13,7 +13,10 @@ from sklearn import feature_selection, metrics
 # skmeta's own: estimators, scorers, the readers of views, what is kept of rows.
 OWN = (
     "skmeta.core.moments.Moments",
+    "skmeta.core.network.Layer",
+    "skmeta.core.network.Network",
     "skmeta.mapping._cca.CCAMapper",
+    "skmeta.mapping._neural.NeuralSharedSpaceMapper",
     "skmeta.mapping._retriever.CrossModalRetriever",
     "skmeta.metrics.RetrievalScorer",
     "skmeta.persistence._pack.Packed",
