@@ -62,12 +62,16 @@ def standardisation(array, index, standardize=True):
     if sparse.issparse(array):
         mean, variance = mean_variance_axis(array[index].astype(np.float64), axis=0)
     else:
-        mean, sums, n = np.zeros(p), np.zeros(p), len(index)
-        steps = row_slices(n, 8 * p)
+        n, steps = len(index), row_slices(len(index), 8 * p)
+        # Differences from the first row: a constant column's are exactly zero.
+        first = array[index[0]].astype(np.float64)
+        shift, sums = np.zeros(p), np.zeros(p)
         for step in steps:
-            mean += array[index[step]].sum(axis=0, dtype=np.float64) / n
+            shift += np.subtract(array[index[step]], first).sum(axis=0) / n
+        mean = first + shift
         for step in steps:
-            sums += np.square(np.subtract(array[index[step]], mean)).sum(axis=0)
+            rows = np.subtract(array[index[step]], first)
+            sums += np.square(rows - shift).sum(axis=0)
         variance = sums / n
     # The spread of rounded equal values is no variation.
     deviations = np.sqrt(variance)

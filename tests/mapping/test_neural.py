@@ -31,7 +31,8 @@ LOSSES = ["info_nce", "siglip", "triplet", "cca", "cca_ey", "vicreg", "barlow_tw
 
 
 def make(n_components=4, **options):
-    given = {"hidden_layer_sizes": (32,), "max_iter": 30, "random_state": 0}
+    given = {"hidden_layer_sizes": (32,), "max_iter": 30, "learning_rate_init": 0.01}
+    given["random_state"] = 0
     return NeuralSharedSpaceMapper(n_components, **{**given, **options})
 
 
@@ -54,7 +55,7 @@ def three():
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_partners_are_found_among_rows_never_seen(views, loss):
-    mapper = make(loss=loss, max_iter=60).fit(views[:600])
+    mapper = make(8, loss=loss, max_iter=100).fit(views[:600])
     Z = mapper.transform_views(views[600:])
     found = recall_at_k(Z["view0"], Z["view1"], k=10)
     assert found > 5 * 10 / 300
@@ -62,18 +63,18 @@ def test_partners_are_found_among_rows_never_seen(views, loss):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_takes_three_views(three, loss):
-    mapper = make(loss=loss).fit(three[:600])
+    mapper = make(8, loss=loss, max_iter=100).fit(three[:600])
     Z = mapper.transform_views(three[600:])
     for a, b in (("view0", "view1"), ("view0", "view2"), ("view1", "view2")):
         assert recall_at_k(Z[a], Z[b], k=10) > 3 * 10 / 300
 
 
 def test_a_linear_encoder_with_the_cca_loss_is_cca(views):
-    mapper = make(3, loss="cca", hidden_layer_sizes=(), batch_size=600, max_iter=400)
-    mapper.set_params(early_stopping=False, weight_decay=0.0, learning_rate_init=0.02)
-    mapper.fit(views)
+    mapper = make(3, loss="cca", hidden_layer_sizes=(), batch_size=900)
+    mapper.set_params(early_stopping=False, weight_decay=0.0)
+    mapper.set_params(max_iter=1500, n_iter_no_change=1500).fit(views)
     exact = CCAMapper(3, shrinkage=0).fit(views)
-    np.testing.assert_allclose(mapper.correlations_, exact.correlations_, atol=2e-3)
+    np.testing.assert_allclose(mapper.correlations_, exact.correlations_, atol=1e-5)
     assert (np.diff(mapper.correlations_) <= 0).all()
 
 
@@ -94,6 +95,7 @@ def test_the_loss_curve_is_that_of_plain_torch(views):
         early_stopping=False,
         weight_decay=0.0,
         learning_rate="constant",
+        learning_rate_init=1e-3,
         max_iter=4,
         batch_size=100,
     ).fit(views)
@@ -174,14 +176,15 @@ def test_two_arrays(views):
     assert mapper.predict(X).shape == Y.shape
 
 
-def test_retriever_scorer_and_search(views):
+def test_a_search_chooses_between_linear_and_neural(views):
     search = GridSearchCV(
-        CrossModalRetriever(make(max_iter=5), k=10),
-        {"mapper": [CCAMapper(3), make(4, max_iter=40)], "metric": ["cosine"]},
-        scoring=RetrievalScorer(k=10),
+        CrossModalRetriever(CCAMapper(), k=10),
+        {"mapper": [CCAMapper(3), make(4)], "metric": ["cosine", "euclidean"]},
         cv=2,
     ).fit(views)
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_score_ > 0.2
+    assert isinstance(search.best_params_["mapper"], CCAMapper)
+    assert RetrievalScorer(k=10)(make().fit(views), views) > 0.05
 
 
 def test_a_table_with_text_in_a_pipeline():
@@ -290,7 +293,7 @@ def test_identical_rows_are_held_out_together():
         {"hidden_layer_sizes": (16, 16)},
         {"standardize": False},
         {"batch_size": 64},
-        {"learning_rate_init": 1e-2},
+        {"learning_rate_init": 1e-3},
         {"learning_rate": "constant"},
         {"warmup_fraction": 0.3},
         {"weight_decay": 1.0},
@@ -340,9 +343,9 @@ def test_fault_35_the_same_seed_gives_the_same_bits(views):
 
 
 def test_fault_36_global_generators_are_left_alone(views):
-    ours, theirs = np.random.get_state()[1].copy(), torch.random.get_rng_state()
+    ours, theirs = pickle.dumps(np.random.mtrand._rand), torch.random.get_rng_state()
     make(dropout=0.2, max_iter=3).fit(views)
-    np.testing.assert_array_equal(np.random.get_state()[1], ours)
+    assert pickle.dumps(np.random.mtrand._rand) == ours
     assert torch.equal(torch.random.get_rng_state(), theirs)
 
 
@@ -389,7 +392,13 @@ def test_a_fitted_mapper_maps_without_torch(views, tmp_path):
     np.savez(tmp_path / "views.npz", **views)
     code = f"""
 import sys
-sys.modules["torch"] = None
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+sys.meta_path.insert(0, NoTorch())
 import pickle, numpy as np
 from skmeta import NeuralSharedSpaceMapper, Views
 folder = {str(tmp_path)!r}
