@@ -255,6 +255,8 @@ class CCAMapper(BaseMapper):
         options = self._options(reader.names)
         blocks = reader.fit(self, X, y)
         k = self._check_n_components(reader.n_features)
+        if self.keep_moments and too_wide(blocks, reader.names):
+            refuse_width(blocks, "keep_moments=True keeps them")
         weights = _checked_weights(sample_weight, X)
         learned = fit_blocks(blocks, reader.names, weights, n_components=k, **options)
         reader.claim(self, X)

@@ -80,7 +80,9 @@ def _fit_implicitly(blocks, names, weights, unpaired, options):
     by_pattern = dict(pt.rows_by_pattern(present, weights))
     everything = (True,) * len(names)
     if set(_used(by_pattern, unpaired)) - {everything}:
-        refuse_width(blocks, "unpaired='em' needs them")
+        refuse_width(
+            blocks, "EM, for the rows that lack a view, needs them; set unpaired='drop'"
+        )
     shrinkage = options["shrinkage"]
     if plain := [name for name, c in shrinkage.items() if c == 0]:
         refuse_width(blocks, f"without shrinkage (of {plain[0]!r}) the fit needs them")

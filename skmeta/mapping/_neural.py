@@ -379,7 +379,7 @@ class NeuralSharedSpaceMapper(BaseMapper):
         self.encoders_ = networks
         self._unit = loss.cosine
         names = self._reader.names
-        coordinates = {n: self._encode(n, blocks.arrays[n]) for n in names}
+        coordinates = self._encode_all(blocks)
         if loss.whitened:
             coordinates = self._align(coordinates, blocks)
         found = of_coordinates(coordinates, blocks, names)
@@ -410,7 +410,19 @@ class NeuralSharedSpaceMapper(BaseMapper):
             self.encoders_[name] = network._replace(
                 layers=(*network.layers[:-1], turned)
             )
-        return {n: self._encode(n, blocks.arrays[n]) for n in coordinates}
+        return self._encode_all(blocks)
+
+    def _encode_all(self, blocks):
+        """Coordinates of each view, zeros in the rows that lack it."""
+        coordinates = {}
+        for name, array in blocks.arrays.items():
+            mask = blocks.mask(name)
+            if mask.all():
+                coordinates[name] = self._encode(name, array)
+                continue
+            coordinates[name] = np.zeros((blocks.n_rows, self.n_components), np.float32)
+            coordinates[name][mask] = self._encode(name, array[np.flatnonzero(mask)])
+        return coordinates
 
     def _encode(self, name, array):
         Z = forward(self.encoders_[name], array)

@@ -33,8 +33,8 @@ def make_space(widths, hidden, n_components, *, loss, seed, **options):
 def make_data(arrays, inputs, masks, ids, device):
     """Training rows as tensors; ``inputs`` are means and scales of each view."""
     tables = [
-        Table(array, means, scales, device)
-        for array, (means, scales) in zip(arrays, inputs, strict=True)
+        Table(array, mask, means, scales, device)
+        for array, mask, (means, scales) in zip(arrays, masks, inputs, strict=True)
     ]
     present = [None if mask.all() else torch.from_numpy(mask) for mask in masks]
     groups = [

@@ -20,14 +20,16 @@ class Table:
     where they are.
     """
 
-    def __init__(self, array, means, scales, device):
+    def __init__(self, array, mask, means, scales, device):
         self.array, self.means, self.scales = array, means, scales
         self.device = device
         self.tensor = None
         small = 4 * array.shape[0] * array.shape[1] <= MAX_RESIDENT_BYTES
         if small and not sparse.issparse(array) and not isinstance(array, np.memmap):
-            rows = np.empty(array.shape, np.float32)
-            for some in row_slices(len(array), 8 * array.shape[1]):
+            rows = np.zeros(array.shape, np.float32)
+            index = np.flatnonzero(mask)
+            for step in row_slices(len(index), 8 * array.shape[1]):
+                some = index[step]
                 rows[some] = standardised(array[some], means, scales)
             self.tensor = torch.from_numpy(rows).to(device)
 

@@ -56,6 +56,10 @@ def check_view(array, name, *, n_features=None, min_rows=1):
                 f"View {name!r} is a list of sequences of different lengths; a "
                 "table with the same columns in every row is needed here."
             )
+    if sparse.issparse(array) and array.dtype.kind == "c":
+        raise ValueError(
+            f"Complex data not supported: view {name!r} has dtype {array.dtype}."
+        )
     try:
         array = check_array(
             array,
@@ -68,6 +72,11 @@ def check_view(array, name, *, n_features=None, min_rows=1):
             input_name=label,
         )
     except ValueError as error:
+        if "fill value" in str(error):
+            raise ValueError(
+                f"View {name!r} has pandas columns that are sparse about a value other "
+                "than 0; lay it out by frame.sparse.to_dense()."
+            ) from error
         if "could not convert" not in str(error) and "numeric" not in str(error):
             raise
         raise ValueError(
@@ -101,7 +110,7 @@ def check_view(array, name, *, n_features=None, min_rows=1):
     if sparse.issparse(array) and not array.has_canonical_format:
         array = array.copy()  # entries stored twice are their sum, squared as one
         array.sum_duplicates()
-    return array, _check_finite(array, name)
+    return array, check_finite(array, name)
 
 
 def _check_foreign(array, where, name, n_features, min_rows):
@@ -141,25 +150,35 @@ def device_of(array):
     )
 
 
-def _check_finite(array, name):
-    """Mask of rows that have the view, None if all; an error for holes in a row."""
-    if array.dtype.kind != "f":
-        return None
-    if sparse.issparse(array):
-        if not np.isfinite(array.data).all():
-            entries = array.tocoo()
-            at = int(np.argmin(np.isfinite(entries.data)))
-            _raise_hole(name, entries.data[at], entries.row[at], entries.col[at])
-        return None
-    missing = None
-    for rows in row_slices(len(array), array.itemsize * array.shape[1]):
-        block = array[rows]
-        if not _all_finite(block):
-            if missing is None:
-                missing = np.zeros(len(array), bool)
-            missing[rows] = _null_block(block, name, rows.start)
-        release(array, rows.start, rows.stop)
+def check_finite(array, name, index=None):
+    """Mask of the rows that have the view, None if all do; an error for holes in a row.
+
+    With ``index`` (row numbers in order) no other rows are looked at, and the mask
+    leaves them out.
+    """
+    missing = None if index is None else np.ones(array.shape[0], bool)
+    if index is not None:
+        missing[index] = False
+    if array.dtype.kind == "f" and sparse.issparse(array):
+        _check_finite_entries(array, name)
+    elif array.dtype.kind == "f":
+        index = np.arange(len(array)) if index is None else index
+        for step in row_slices(len(index), array.itemsize * array.shape[1]):
+            rows = index[step]
+            whole = len(rows) == rows[-1] - rows[0] + 1
+            block = array[rows[0] : rows[-1] + 1] if whole else array[rows]
+            if not _all_finite(block):
+                missing = np.zeros(len(array), bool) if missing is None else missing
+                missing[rows] = _null_block(block, name, rows)
+            release(array, int(rows[0]), int(rows[-1]) + 1)
     return None if missing is None else ~missing
+
+
+def _check_finite_entries(array, name):
+    if not np.isfinite(array.data).all():
+        entries = array.tocoo()
+        at = int(np.argmin(np.isfinite(entries.data)))
+        _raise_hole(name, entries.data[at], entries.row[at], entries.col[at])
 
 
 def _all_finite(block):
@@ -168,17 +187,17 @@ def _all_finite(block):
         return np.isfinite(np.sum(block, dtype=accumulate)) or np.isfinite(block).all()
 
 
-def _null_block(block, name, start):
+def _null_block(block, name, numbers):
     """Mask of all-NaN rows; an error for infinity and for NaN in part of a row."""
     if (infinite := np.isinf(block)).any():
         row, column = np.argwhere(infinite)[0]
-        _raise_hole(name, np.inf, start + row, column)
+        _raise_hole(name, np.inf, numbers[row], column)
     holes = np.isnan(block)
     missing = holes.all(axis=1)
     holes[missing] = False
     if holes.any():
         row, column = np.argwhere(holes)[0]
-        _raise_hole(name, np.nan, start + row, column)
+        _raise_hole(name, np.nan, numbers[row], column)
     return missing
 
 

@@ -3,7 +3,12 @@
 import numpy as np
 
 from skmeta._compat import num_rows
-from skmeta.views._blocks import check_names, check_view, make_blocks
+from skmeta.views._blocks import (
+    check_finite,
+    check_names,
+    check_view,
+    make_blocks,
+)
 from skmeta.views._rows import is_frame, null_rows, spread_rows, take_rows
 from skmeta.views._views import Views
 
@@ -126,6 +131,11 @@ def _check_where(array, mask, name, n_features):
     if len(rows) == 0:
         width = n_features or _width(array)
         return np.zeros((len(mask), width)), mask
+    if isinstance(array, np.ndarray) and array.ndim == 2:
+        # What lacks the view is never looked at, so that nothing has to be copied.
+        head, _ = check_view(array[rows[:1]], name, n_features=n_features)
+        if head.dtype == array.dtype:
+            return array, check_finite(array, name, rows)
     some, inner = check_view(take_rows(array, rows), name, n_features=n_features)
     full = spread_rows(some, mask)
     if inner is not None:

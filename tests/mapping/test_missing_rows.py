@@ -690,3 +690,31 @@ def test_wide_views_with_gaps_are_finite(unpaired, widths):
     mapper = CCAMapper(2, unpaired=unpaired, fusion="mean").fit(X)
     assert np.isfinite(mapper.transform(X)).all()
     assert (np.abs(mapper.correlations_) <= 1 + 1e-9).all()
+
+
+def test_what_present_masks_out_is_neither_read_nor_copied():
+    rng = np.random.default_rng(0)
+    A, B = rng.normal(size=(80, 4)), rng.normal(size=(80, 3))
+    mask = np.arange(80) >= 20
+    wild = A.copy()
+    wild[~mask] = [np.inf, -np.inf, np.nan, 1e300]
+    zero = np.where(mask[:, None], A, 0)
+    found, expected = (
+        CCAMapper(2).fit(Views.from_dict({"a": X, "b": B}, present={"a": mask}))
+        for X in (wild, zero)
+    )
+    np.testing.assert_array_equal(found.correlations_, expected.correlations_)
+    blocks = found._reader.read(
+        found, Views.from_dict({"a": wild, "b": B}, present={"a": mask})
+    )
+    assert blocks.arrays["a"] is wild
+    wild[30, 2] = np.nan
+    with pytest.raises(ValueError, match="row 30, column 2"):
+        found.transform(Views.from_dict({"a": wild, "b": B}, present={"a": mask}))
+
+
+def test_a_pandas_frame_sparse_about_nan_is_named():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(np.eye(6)).astype(pd.SparseDtype(float, np.nan))
+    with pytest.raises(ValueError, match=r"View 'a'.*to_dense"):
+        CCAMapper(1).fit(Views(a=frame, b=np.ones((6, 1))))
