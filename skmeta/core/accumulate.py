@@ -4,12 +4,13 @@ Rows may be memory-mapped, of any numeric dtype, sparse, and some of more: memor
 the moments does not grow with their number. Blocks are shifted by about their mean
 and added up as they are, ``G += [X - a, 1]' [X - a, 1]``, in one rank-k update each;
 what the shift leaves of the mean is taken out at the end. Where the mean drifts away
-from the shift, what was had is merged away and the next block brings a new shift.
+from the shift, what was had is merged away and the next block brings a new shift. Rows
+whose means are small against their spread need no shift, and are multiplied in place.
 """
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg.blas import dsyrk, ssyrk
+from scipy.linalg.blas import dgemm, dsyrk, sgemm, ssyrk
 
 from skmeta.core import moments as mo
 from skmeta.core.blocks import BLOCK_BYTES, Rows, row_slices, stack_slices
@@ -17,6 +18,9 @@ from skmeta.core.device import moments_on_device, on_device
 
 # Squared distance of mean and shift, in variances, that costs no promised digit.
 DRIFT = {np.dtype(np.float64): 100.0, np.dtype(np.float32): 1.0}
+
+# Squared mean, in variances, that is left in where rows are not copied: one bit.
+MAX_MEAN = 1.0
 
 # float32 squares of columns of this size neither over- nor underflow.
 SINGLE_RANGE = 1e-12, 1e12
@@ -96,14 +100,12 @@ def _of_dense(rows, slices, p, dtype):
     float32 products are summed up over a few thousand rows, then in float64.
     """
     single = dtype == np.float32
+    if (sums := _sums_as_they_are(rows, slices, p, dtype)) is not None:
+        total = _taken_out(sums, np.zeros(p))
+        return total if np.isfinite(total.gram).all() or not single else None
     update = ssyrk if single else dsyrk
     total, sums, shift = mo.empty(p), None, None
-    # Rows that are still in the cache when they are multiplied, but enough of them
-    # that the sums, which are read and written each time, do not weigh.
-    n_bytes = min(max(4 * 8 * p**2, MIN_BLOCK_BYTES), BLOCK_BYTES)
-    steps = row_slices(len(rows), dtype.itemsize * (p + 1), n_bytes)
-    if single:
-        steps = row_slices(len(rows), 1, SINGLE_ROWS)
+    steps = _dense_steps(len(rows), p, dtype)
     buffer = np.empty((steps[0].stop, p + 1), dtype)
     for step in steps:
         block = buffer[: step.stop - step.start]
@@ -137,6 +139,63 @@ def _of_dense(rows, slices, p, dtype):
     if single and not np.isfinite(total.gram).all():
         return None
     return total
+
+
+def _dense_steps(n_rows, p, dtype):
+    if dtype == np.float32:
+        return row_slices(n_rows, 1, SINGLE_ROWS)
+    # Rows that are still in the cache when they are multiplied, but enough of them
+    # that the sums, which are read and written each time, do not weigh.
+    n_bytes = min(max(4 * 8 * p**2, MIN_BLOCK_BYTES), BLOCK_BYTES)
+    return row_slices(n_rows, dtype.itemsize * (p + 1), n_bytes)
+
+
+def _sums_as_they_are(rows, slices, p, dtype):
+    """Sums of products about zero (p + 1, p + 1), the lower triangle.
+
+    Without a shift rows are not copied, which takes as long as a narrow product. None
+    where a mean is not small against the spread, and where rows are not ready for BLAS.
+    """
+    single = dtype == np.float32
+    views = [rows.views[name] for name in slices]
+    plain = all(a.dtype == dtype and a.flags.c_contiguous for a in views)
+    plain = plain and rows.weights is None and rows.index is None
+    if not plain or len(rows) < SHIFT_ROWS:
+        return None
+    for array in views:
+        head = array[:SHIFT_ROWS].astype(np.float64)
+        if (head.mean(axis=0) ** 2 > MAX_MEAN * head.var(axis=0)).any():
+            return None
+        if single and not _in_range(array[:SINGLE_ROWS]):
+            return None
+    update, product = (ssyrk, sgemm) if single else (dsyrk, dgemm)
+    sums = np.zeros((p + 1, p + 1), order="F")
+    places = list(slices.values())
+    blocks = {
+        (i, j): np.zeros((a.stop - a.start, b.stop - b.start), dtype, order="F")
+        for i, a in enumerate(places)
+        for j, b in enumerate(places[: i + 1])
+    }
+    for step in _dense_steps(len(rows), p, dtype):
+        turned = [array[step].T for array in views]
+        ones = np.ones(step.stop - step.start, dtype)
+        for (i, j), c in blocks.items():
+            beta = 0.0 if single else 1.0
+            if i == j:
+                c = update(1.0, turned[i], beta=beta, c=c, overwrite_c=True, lower=True)
+                sums[p, places[i]] += turned[i] @ ones
+            else:
+                c = product(
+                    1.0, turned[i], turned[j], beta, c, trans_b=True, overwrite_c=True
+                )
+            if single:
+                sums[places[i], places[j]] += c
+        rows.release(step)
+    sums[p, p] = len(rows)
+    if not single:
+        for (i, j), c in blocks.items():
+            sums[places[i], places[j]] = c
+    return None if _drifted(sums, MAX_MEAN) else sums
 
 
 def _about_the_mean(rows, slices, p, step):

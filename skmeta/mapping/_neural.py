@@ -157,7 +157,7 @@ class NeuralSharedSpaceMapper(BaseMapper):
     >>> from skmeta import NeuralSharedSpaceMapper
     >>> from skmeta.datasets import make_paired_views
     >>> views = make_paired_views(300, random_state=0).views
-    >>> mapper = NeuralSharedSpaceMapper(n_components=8, max_iter=20, random_state=0)
+    >>> mapper = NeuralSharedSpaceMapper(n_components=8, random_state=0)
     >>> mapper.fit_transform(views).shape
     (300, 16)
     """

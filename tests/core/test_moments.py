@@ -163,3 +163,33 @@ def test_moments_of_sparse_and_dense_views_equal_those_of_dense_ones(weighted, s
     expected = moments_of(dense, weights, index)[0]
     assert_allclose(found.mean, expected.mean, rtol=1e-12)
     assert_allclose(found.gram, expected.gram, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("offset", [0.0, 0.5, 3.0])
+def test_rows_about_zero_are_multiplied_where_they_are(dtype, offset, monkeypatch):
+    monkeypatch.setattr(accumulate, "SINGLE_WORK", 0)
+    rng = np.random.default_rng(0)
+    A, B, C = (rng.normal(offset, 1, size=(5000, p)).astype(dtype) for p in (7, 5, 3))
+    C[:, 1] = 0
+    before = [X.copy() for X in (A, B, C)]
+    moments, _ = moments_of({"a": A, "b": B, "c": C}, single=True)
+    together = np.hstack([A, B, C]).astype(np.float64)
+    tolerance = {np.float64: 1e-12, np.float32: 1e-5}[dtype]
+    np.testing.assert_allclose(moments.mean, together.mean(axis=0), atol=tolerance)
+    np.testing.assert_allclose(
+        moments.gram / 5000, np.cov(together.T, bias=True), atol=tolerance
+    )
+    assert (moments.gram[13] == 0).all()
+    for X, known in zip((A, B, C), before, strict=True):
+        np.testing.assert_array_equal(X, known)
+
+
+def test_a_mean_that_drifts_later_needs_a_shift_after_all():
+    rng = np.random.default_rng(0)
+    A, B = rng.normal(size=(4000, 4)), rng.normal(size=(4000, 3))
+    A[2000:] += 1e7
+    A[:2000, 1] = A[2000:, 1] = 0.1
+    moments, _ = moments_of({"a": A, "b": B})
+    exact = np.cov(np.hstack([A, B]).T, bias=True)
+    np.testing.assert_allclose(moments.gram / 4000, exact, rtol=1e-9, atol=1e-3)
