@@ -310,7 +310,9 @@ class NeuralSharedSpaceMapper(BaseMapper):
         )
         history, failure = None, None
         try:
-            history = nn.train(space, loss, data, training, plan, rng, score=score)
+            history = nn.train(
+                space, nn.objective(loss), data, training, plan, rng, score=score
+            )
         except FloatingPointError as error:
             failure = error
         networks = {

@@ -6,7 +6,8 @@ import torch
 from skmeta.nn.data import Data, Table, identical_rows
 from skmeta.nn.encoders import MLP
 from skmeta.nn.losses import get_loss
-from skmeta.nn.training import Plan, Space, resolve_device, train, validation_score
+from skmeta.nn.objective import Space, objective, validation_score
+from skmeta.nn.training import Plan, resolve_device, train
 
 __all__ = [
     "Plan",
@@ -14,6 +15,7 @@ __all__ = [
     "identical_rows",
     "make_data",
     "make_space",
+    "objective",
     "resolve_device",
     "train",
     "validation_score",
