@@ -51,34 +51,45 @@ class Network(NamedTuple):
         return len(self.layers[-1].biases)
 
 
-def standardisation(array, index, standardize=True):
-    """Means and scales that bring the columns of rows ``index`` to unit variance.
+def standardisation(array, index, standardize=True, shape=None):
+    """Means and scales (n_features,) that bring rows ``index`` to unit variance.
 
-    Columns that do not vary have scale 0.
+    Columns that do not vary have scale 0. Entries of a ``shape`` that begins with
+    their channels have one mean and one scale a channel.
     """
     p = array.shape[1]
     if not standardize:
         return np.zeros(p), np.ones(p)
-    if sparse.issparse(array):
-        mean, variance = mean_variance_axis(array[index].astype(np.float64), axis=0)
-    else:
-        n, steps = len(index), row_slices(len(index), 8 * p)
-        # Differences from the first row: a constant column's are exactly zero.
-        first = array[index[0]].astype(np.float64)
-        shift, sums = np.zeros(p), np.zeros(p)
-        for step in steps:
-            shift += np.subtract(array[index[step]], first).sum(axis=0) / n
-        mean = first + shift
-        for step in steps:
-            rows = np.subtract(array[index[step]], first)
-            sums += np.square(rows - shift).sum(axis=0)
-        variance = sums / n
+    mean, variance = _column_moments(array, index)
+    if shape is not None:
+        grid = mean.reshape(shape[0], -1)  # (n_channels, n_entries)
+        centre = grid.mean(axis=1, keepdims=True)
+        variance = variance.reshape(grid.shape) + (grid - centre) ** 2
+        spread = np.ones_like(grid)
+        mean = (centre * spread).ravel()
+        variance = (variance.mean(axis=1, keepdims=True) * spread).ravel()
     # The spread of rounded equal values is no variation.
     deviations = np.sqrt(variance)
     varies = deviations > 10 * np.finfo(np.float64).eps * np.abs(mean)
     scales = np.zeros(p)
     np.divide(1.0, deviations, out=scales, where=varies)
     return mean, scales
+
+
+def _column_moments(array, index):
+    p = array.shape[1]
+    if sparse.issparse(array):
+        return mean_variance_axis(array[index].astype(np.float64), axis=0)
+    n, steps = len(index), row_slices(len(index), 8 * p)
+    # Differences from the first row: a constant column's are exactly zero.
+    first = array[index[0]].astype(np.float64)
+    shift, sums = np.zeros(p), np.zeros(p)
+    for step in steps:
+        shift += np.subtract(array[index[step]], first).sum(axis=0) / n
+    for step in steps:
+        rows = np.subtract(array[index[step]], first)
+        sums += np.square(rows - shift).sum(axis=0)
+    return first + shift, sums / n
 
 
 def standardised(rows, means, scales):

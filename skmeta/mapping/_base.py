@@ -198,7 +198,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         )
         predicted = scores[:, seen] @ coefficients + self._host("means_")[target]
         dtype = np.result_type(dtype, self._dtypes[target])
-        return blocks.back(predicted.astype(dtype, copy=False))
+        return blocks.back(self._shaped(target, predicted.astype(dtype, copy=False)))
 
     @available_if(_two_arrays)
     def predict(self, X):
@@ -495,7 +495,12 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         centred = Z - self._fusion_offset(fusion)
         result = centred @ coefficients + self._host("means_")[name]
         dtype = np.result_type(float_dtype(Z.dtype), self._dtypes[name])
-        return result.astype(dtype, copy=False)
+        return self._shaped(name, result.astype(dtype, copy=False))
+
+    def _shaped(self, name, rows):
+        """Rows of a view in the shape in which its entries came."""
+        shape = (self._reader.shapes or {}).get(name)
+        return rows if shape is None else rows.reshape(len(rows), *shape)
 
 
 def _correlations(A, B):

@@ -24,6 +24,8 @@ class ColumnsReader:
     that have the view: a text transformer never sees a null.
     """
 
+    shapes = None  # entries of a table are numbers
+
     def __init__(self, views):
         if isinstance(views, ColumnTransformer):
             if views.transformer_weights:

@@ -9,12 +9,20 @@ from skmeta.views._blocks import (
     check_view,
     make_blocks,
 )
-from skmeta.views._rows import is_frame, null_rows, spread_rows, take_rows
+from skmeta.views._rows import (
+    flat_rows,
+    is_frame,
+    null_rows,
+    spread_rows,
+    take_rows,
+)
 from skmeta.views._views import Views
 
 
 class ViewsReader:
     """``fit(views)``: the views come ready."""
+
+    shapes = None  # of entries that are no rows of numbers, by view
 
     def __init__(self, X):
         self.names = tuple(X.keys())
@@ -23,7 +31,8 @@ class ViewsReader:
     def fit(self, estimator, X, y=None, *, min_rows=2):
         """Learn widths and column names, and read the training rows."""
         check_targets(X, y)
-        checked = _checked_views(X, self.names, min_rows=min_rows)
+        self.shapes = {} if takes_shapes(estimator) else None
+        checked = _checked_views(X, self.names, min_rows=min_rows, shapes=self.shapes)
         self.n_features = {n: array.shape[1] for n, (array, _) in checked.items()}
         self.columns = {n: column_names(X[n]) for n in self.names}
         return make_blocks(checked, len(X))
@@ -49,15 +58,18 @@ class ViewsReader:
                 "view alone to transform_view(X, view)."
             )
         check_targets(X, y)
-        return read_named(X, self.names, self.n_features, self.columns)
+        return read_named(X, self)
 
     def read_view(self, estimator, X, view):
         """Read rows of one view alone, or out of a `Views`."""
         if isinstance(X, Views):
             return self.read(estimator, X)
-        return read_named(
-            Views.from_dict({view: X}), self.names, self.n_features, self.columns
-        )
+        return read_named(Views.from_dict({view: X}), self)
+
+
+def takes_shapes(estimator):
+    """Whether views may be arrays of any shape, with one entry a row."""
+    return getattr(estimator, "_takes_shapes", False)
 
 
 def column_names(array):
@@ -91,18 +103,22 @@ def check_targets(X, y):
         raise ValueError(f"X has {num_rows(X)} rows, but y has {num_rows(y)}.")
 
 
-def read_named(X, names, n_features, columns):
+def read_named(X, reader):
+    """Read a `Views` of some of the views of a reader."""
+    names = reader.names
     if unknown := [name for name in X if name not in names]:
         raise ValueError(
             f"Unknown view {unknown[0]!r}; the estimator was fitted on {list(names)}."
         )
     for name in X:
-        check_columns(name, X[name], columns)
-    checked = _checked_views(X, [n for n in names if n in X], n_features)
+        check_columns(name, X[name], reader.columns)
+    checked = _checked_views(
+        X, [n for n in names if n in X], reader.n_features, shapes=reader.shapes
+    )
     return make_blocks(checked, len(X))
 
 
-def _checked_views(X, names, n_features=None, min_rows=1):
+def _checked_views(X, names, n_features=None, *, min_rows=1, shapes=None):
     """``{name: (array, mask)}``; what ``present=`` masks out is never looked at."""
     marked = X.marked()
     checked = {}
@@ -110,6 +126,7 @@ def _checked_views(X, names, n_features=None, min_rows=1):
         array, mask = X[name], marked.get(name)
         if isinstance(array, list) and (null := null_rows(array)) is not None:
             mask = ~null if mask is None else mask & ~null
+        array = flat_rows(array, name, shapes)
         width = n_features[name] if n_features else None
         if mask is None or mask.all():
             array, mask = check_view(array, name, n_features=width, min_rows=min_rows)

@@ -11,8 +11,9 @@ from skmeta.views._named import (
     column_names,
     read_named,
     same_columns,
+    takes_shapes,
 )
-from skmeta.views._rows import is_frame, is_torch, pandas_index, to_numpy
+from skmeta.views._rows import flat_rows, is_frame, is_torch, pandas_index, to_numpy
 from skmeta.views._views import Views, check_same_index
 
 PAIR = ("X", "Y")  # names of the views in fit(X, Y)
@@ -22,6 +23,7 @@ class PairReader:
     """``fit(X, Y)``: Y stands in the y slot and is the second view."""
 
     names = PAIR
+    shapes = None  # of entries that are no rows of numbers, by view
 
     def fit(self, estimator, X, y, *, min_rows=2):
         """Learn the widths of both views from the training rows and read them."""
@@ -33,10 +35,11 @@ class PairReader:
             )
         self._check_not_views(X, y)
         y = _beside(y, X)
-        X_table = _as_table(X, "X", min_rows=min_rows)
+        self.shapes = {} if takes_shapes(estimator) else None
+        X_table = self._table(X, "X", min_rows=min_rows)
         first = check_view(X_table, "X", min_rows=min_rows)
         second = self._check_y(y, min_rows=min_rows)
-        self.y_ndim = len(_as_table(y, "Y", min_rows=min_rows).shape)
+        self.y_ndim = len(self._table(y, "Y", min_rows=min_rows).shape)
         self.n_features = {"X": first[0].shape[1], "Y": second[0].shape[1]}
         self.columns = {"X": column_names(X), "Y": column_names(y)}
         return self._pair(X, first, y, second)
@@ -50,15 +53,15 @@ class PairReader:
 
     def claim(self, estimator, X):
         """Set what scikit-learn's estimators know of the columns of X."""
-        validate_data(estimator, X, skip_check_array=True)
+        validate_data(estimator, flat_rows(X, "X", self.shapes), skip_check_array=True)
 
     def read(self, estimator, X, y=None):
         """Read new rows: X alone, both arrays, or a `Views` of "X" and "Y"."""
         if isinstance(X, Views):
-            return read_named(X, self.names, self.n_features, self.columns)
+            return read_named(X, self)
         self._check_not_views(X, y)
         # Names and number of columns by scikit-learn's rules, the values by ours.
-        X = _as_table(X, "X", min_rows=1)
+        X = self._table(X, "X", min_rows=1)
         validate_data(estimator, X, reset=False, skip_check_array=True)
         first = check_view(X, "X")
         if y is None:
@@ -90,10 +93,14 @@ class PairReader:
         return make_blocks({"X": first, "Y": second}, n_rows)
 
     def _check_y(self, y, *, n_features=None, min_rows=1):
-        y = _as_table(y, "Y", min_rows=min_rows)
+        y = self._table(y, "Y", min_rows=min_rows)
         if len(y.shape) == 1:
             y = _as_column(y)
         return check_view(y, "Y", n_features=n_features, min_rows=min_rows)
+
+    def _table(self, array, name, *, min_rows):
+        flat = flat_rows(array, name, self.shapes)
+        return _as_table(flat, name, min_rows=min_rows)
 
     def _check_not_views(self, X, y):
         for name, array in (("X", X), ("y", y)):

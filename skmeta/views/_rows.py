@@ -56,6 +56,32 @@ def take_rows(rows, key):
     return safe_indexing(rows, key)
 
 
+def flat_rows(array, name, shapes):
+    """Entries of any shape, one a row, as rows of numbers.
+
+    ``shapes`` are those of the entries by view, which those of a view not seen before
+    are added to; None where entries have to be rows of numbers.
+    """
+    if shapes is None or is_frame(array) or sparse.issparse(array):
+        return array
+    if isinstance(array, list):
+        if not array or np.ndim(array[0]) < 2:
+            return array
+        if len({np.shape(entry) for entry in array}) > 1:
+            return array
+        array = np.asarray(array)
+    if len(getattr(array, "shape", ())) < 3:
+        return array
+    array = to_numpy(array) if is_torch(array) else array
+    known = shapes.setdefault(name, tuple(array.shape[1:]))
+    if tuple(array.shape[1:]) != known:
+        raise ValueError(
+            f"View {name!r} has entries of shape {tuple(array.shape[1:])}, but was "
+            f"fitted with entries of shape {known}."
+        )
+    return array.reshape(len(array), int(np.prod(known)))
+
+
 def spread_rows(array, mask):
     """Rows put where ``mask`` is True among rows of zeros."""
     if sparse.issparse(array):
