@@ -1,12 +1,24 @@
 """The one training loop: encoders of several views, towards one loss."""
 
-import copy
+import hashlib
 import math
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
+from skmeta.nn.checkpoint import (
+    generators_of,
+    load_optimiser,
+    optimiser_arrays,
+    rng_state,
+    set_rng_state,
+    to_array,
+    to_tensors,
+)
 from skmeta.nn.data import epoch_batches
 
 
@@ -22,6 +34,8 @@ class Plan(NamedTuple):
     max_norm: float | None  # of the gradient
     n_iter_no_change: int
     tol: float
+    precision: str = "float32"  # or "bf16": of the encoders while they train
+    compile: bool = False  # the encoders, by torch.compile
 
 
 class History(NamedTuple):
@@ -31,9 +45,38 @@ class History(NamedTuple):
     scores: list  # validation score of each epoch; empty without validation rows
     converged: bool  # whether it stopped by itself, or was no longer improving
     best: int  # the epoch whose weights were kept, from 0
+    optimiser_state: dict  # arrays named parameter/quantity, after the last epoch
 
 
-def train(space, objective, data, rows, plan, rng, *, score=None, on_epoch=None):
+@dataclass
+class Standing:
+    """Where a fit stands after an epoch, beside weights, moments and generators."""
+
+    step: int = 0
+    losses: list = field(default_factory=list)
+    scores: list = field(default_factory=list)
+    best: float = -math.inf
+    best_epoch: int = 0
+    waiting: int = 0
+    converged: bool = False
+    finished: bool = False
+
+
+def train(
+    space,
+    objective,
+    data,
+    rows,
+    plan,
+    rng,
+    *,
+    score=None,
+    on_epoch_begin=None,
+    on_epoch=None,
+    checkpoint=None,
+    generators=(),
+    optimiser_state=None,
+):
     """Fit the encoders in place; the best weights by ``score`` are those that stay.
 
     Parameters
@@ -45,11 +88,21 @@ def train(space, objective, data, rows, plan, rng, *, score=None, on_epoch=None)
     rows : ndarray of int
         To train on.
     plan : Plan
-    rng : numpy RandomState
+    rng : numpy RandomState or Generator
     score : callable or None
         ``(space) -> float`` of held-out rows, higher for better.
+    on_epoch_begin : callable or None
+        ``(epoch)``.
     on_epoch : callable or None
         ``(epoch, loss, score) -> bool``: whether to stop.
+    checkpoint : Checkpoint or None
+        Written after every epoch. Where its file is there, the fit goes on from it, and
+        what is given must be as it was given then: the result is that of a fit that was
+        never interrupted, to the bit.
+    generators : sequence of torch.Generator
+        Those that training draws from beside the ones that modules of the space hold.
+    optimiser_state : dict of str to ndarray or None
+        To go on from: that of a `History`.
 
     Returns
     -------
@@ -61,69 +114,217 @@ def train(space, objective, data, rows, plan, rng, *, score=None, on_epoch=None)
         If the loss or its gradient is no longer finite; the weights are the last finite
         ones.
     """
-    parameters = [p for p in space.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(
-        _decayed(space, plan.weight_decay), lr=plan.learning_rate, fused=True
-    )
-    n_batches = max(1, math.ceil(len(rows) / plan.batch_size))
-    n_steps, step = plan.max_iter * n_batches, 0
-    losses, scores, best = [], [], -math.inf
-    kept, kept_epoch, converged, waiting = None, 0, False, 0
-    for epoch in range(plan.max_iter):
-        space.train()
-        total, count = 0.0, 0
-        for index in epoch_batches(rows, plan.batch_size, rng):
-            rate = plan.learning_rate * _share(plan, step, n_steps)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            value = objective(space, data.batch(index))
-            step += 1
-            if value is None:
-                continue
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
-            norm = nn.utils.get_total_norm(
-                [p.grad for p in parameters if p.grad is not None]
-            )
-            current = value.item()
-            if not (math.isfinite(current) and math.isfinite(norm.item())):
-                raise FloatingPointError(
-                    f"The loss became {current} at step {step} (epoch {epoch + 1}, "
-                    f"learning rate {rate:.3g}). The weights are those before it; "
-                    "lower learning_rate_init, or clip gradients by max_grad_norm."
+    optimiser = _optimiser(space, plan)
+    if optimiser_state is not None:
+        load_optimiser(optimiser, space, optimiser_state)
+    n_steps = plan.max_iter * max(1, math.ceil(len(rows) / plan.batch_size))
+    now, kept, saver = Standing(), None, None
+    if checkpoint is not None:
+        generators = [*generators_of(space), *generators]
+        saver = _Saver(checkpoint, space, optimiser, rng, generators, rows)
+        now, kept = saver.restore() or (now, kept)
+    with _training_forward(space, plan):
+        while not now.finished:
+            epoch = len(now.losses)
+            if on_epoch_begin is not None:
+                on_epoch_begin(epoch)
+            space.train()
+            batches = epoch_batches(rows, plan.batch_size, rng)
+            now.losses.append(
+                _one_pass(
+                    space, objective, data, batches, plan, optimiser, now, n_steps
                 )
-            if plan.max_norm is not None:
-                nn.utils.clip_grads_with_norm_(parameters, plan.max_norm, norm)
-            optimiser.step()
-            total, count = total + current * len(index), count + len(index)
-        if count == 0:
-            raise ValueError(
-                "No batch has two rows with the same two views; raise batch_size."
             )
-        losses.append(total / count)
-        scores += [score(space)] if score is not None else []
-        now = scores[-1] if scores else -losses[-1]
-        if scores and now > best:
-            kept, kept_epoch = copy.deepcopy(space.state_dict()), epoch
-        improved = now > best + plan.tol
-        best = max(best, now)
-        waiting = 0 if improved else waiting + 1
-        if on_epoch is not None and on_epoch(epoch, losses[-1], now):
-            converged = True
-        if converged or waiting >= plan.n_iter_no_change:
-            converged = True
-            break
-    if kept is not None:
-        space.load_state_dict(kept)
+            value = -now.losses[-1]
+            if score is not None:
+                value = float(score(space))
+                now.scores.append(value)
+                if value > now.best:
+                    kept, now.best_epoch = _snapshot(space, kept), epoch
+            improved = value > now.best + plan.tol
+            now.best = max(now.best, value)
+            now.waiting = 0 if improved else now.waiting + 1
+            stop = on_epoch is not None and on_epoch(epoch, now.losses[-1], value)
+            now.converged = bool(stop) or now.waiting >= plan.n_iter_no_change
+            now.finished = now.converged or epoch + 1 == plan.max_iter
+            if now.finished and kept is not None:
+                space.load_state_dict(kept)
+                kept = None
+            if saver is not None:
+                saver.save(now, kept)
     space.eval()
-    settled = converged or waiting > plan.n_iter_no_change // 2
-    return History(losses, scores, settled, kept_epoch if scores else epoch)
+    return History(
+        now.losses,
+        now.scores,
+        now.converged or now.waiting > plan.n_iter_no_change // 2,
+        now.best_epoch if now.scores else len(now.losses) - 1,
+        optimiser_arrays(optimiser, space),
+    )
+
+
+def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps):
+    """Mean loss of the rows, each batch a step; counts the steps in ``now``."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    several = parameters[0].device.type != "cpu"  # at once: slower for few on a CPU
+    buffers = list(space.buffers())
+    total, count = 0.0, 0
+    for index in batches:
+        rate = plan.learning_rate * _share(plan, now.step, n_steps)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        before = [buffer.clone() for buffer in buffers]  # running means change forward
+        try:
+            value = objective(space, data.batch(index))
+        except torch.linalg.LinAlgError:  # what a decomposition makes of NaN
+            value = torch.tensor(math.nan, requires_grad=True)
+        now.step += 1
+        if value is None:
+            continue
+        for p in parameters:
+            p.grad = None
+        value.backward()
+        norm = nn.utils.get_total_norm(
+            [p.grad for p in parameters if p.grad is not None], foreach=several
+        )
+        current = value.item()
+        if not (math.isfinite(current) and math.isfinite(norm.item())):
+            for buffer, old in zip(buffers, before, strict=True):
+                buffer.copy_(old)
+            raise FloatingPointError(
+                f"The loss became {current} at step {now.step} (epoch "
+                f"{len(now.losses) + 1}, learning rate {rate:.3g}). The weights are "
+                "those before it; lower learning_rate_init, or clip gradients by "
+                "max_grad_norm."
+            )
+        if plan.max_norm is not None:
+            nn.utils.clip_grads_with_norm_(
+                parameters, plan.max_norm, norm, foreach=several
+            )
+        optimiser.step()
+        total, count = total + current * len(index), count + len(index)
+    if count == 0:
+        raise ValueError(
+            "No batch has two rows with the same two views; raise batch_size."
+        )
+    return total / count
+
+
+class _Saver:
+    """All that a fit is made of, into a checkpoint and out of it."""
+
+    def __init__(self, checkpoint, space, optimiser, rng, generators, rows):
+        self.checkpoint, self.space, self.optimiser = checkpoint, space, optimiser
+        self.rng = rng
+        self.generators = list({id(g): g for g in generators}.values())
+        # Rows and generator as the fit began: without a seed they are others each time.
+        self.start = hashlib.sha256(
+            np.asarray(rows, np.int64).tobytes() + repr(rng_state(rng)).encode()
+        ).hexdigest()
+
+    def save(self, now, kept):
+        arrays = {
+            "space": {k: to_array(v) for k, v in self.space.state_dict().items()},
+            "kept": {k: to_array(v) for k, v in (kept or {}).items()},
+            "optimiser": optimiser_arrays(self.optimiser, self.space),
+            "generator": {
+                str(i): to_array(g.get_state()) for i, g in enumerate(self.generators)
+            },
+        }
+        values = {
+            "start": self.start,
+            "rng": rng_state(self.rng),
+            "standing": asdict(now),
+        }
+        self.checkpoint.write(
+            values,
+            {
+                f"{a}/{b}": array
+                for a, part in arrays.items()
+                for b, array in part.items()
+            },
+        )
+
+    def restore(self):
+        """Where the fit stands, and the weights kept; None without a file."""
+        found = self.checkpoint.read()
+        if found is None:
+            return None
+        values, arrays = found
+        if values["start"] != self.start:
+            raise self.checkpoint.of_another_fit(
+                "its rows or its random numbers are not the same, as happens where "
+                "random_state is no number"
+            )
+        parts = {"space": {}, "kept": {}, "optimiser": {}, "generator": {}}
+        for name, array in arrays.items():
+            part, key = name.split("/", 1)
+            parts[part][key] = array
+        self.space.load_state_dict(to_tensors(parts["space"]))
+        load_optimiser(self.optimiser, self.space, parts["optimiser"])
+        set_rng_state(self.rng, values["rng"])
+        for i, generator in enumerate(self.generators):
+            generator.set_state(torch.tensor(parts["generator"][str(i)]))
+        return Standing(**values["standing"]), to_tensors(parts["kept"]) or None
+
+
+def _snapshot(space, into):
+    """A copy of the weights, in the memory of an earlier one."""
+    state = space.state_dict()
+    if into is None:
+        return {name: value.detach().clone() for name, value in state.items()}
+    for name, value in state.items():
+        into[name].copy_(value)
+    return into
+
+
+@contextmanager
+def _training_forward(space, plan):
+    """Encoders in the plan's precision, and compiled, while they train.
+
+    Losses and scores are taken in float32: a Cholesky factor in bf16 there is not, and
+    it is in float32 that the encoders will be used.
+    """
+    if plan.precision == "float32" and not plan.compile:
+        yield
+        return
+    encoders = list(dict.fromkeys(space.encoders))  # views may share one
+    for encoder in encoders:
+        encoder.forward = _forward(encoder, plan)  # the keys of state_dict stay
+    try:
+        yield
+    finally:
+        for encoder in encoders:
+            del encoder.forward
+
+
+def _forward(encoder, plan):
+    plain = fast = encoder.forward
+
+    def in_bf16(X):
+        with torch.autocast(X.device.type, dtype=torch.bfloat16):
+            return plain(X).float()
+
+    if plan.precision == "bf16":
+        fast = in_bf16
+    if plan.compile:
+        # dynamic: one program for batches of all sizes, the same in a resumed fit
+        fast = torch.compile(fast, dynamic=True)
+    return lambda X: fast(X) if encoder.training else plain(X)
+
+
+def _optimiser(space, plan):
+    groups = _decayed(space, plan.weight_decay)
+    try:
+        return torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True)
+    except RuntimeError:  # a device without the fused kernel
+        return torch.optim.AdamW(groups, lr=plan.learning_rate)
 
 
 def _decayed(space, weight_decay):
     """Weight matrices decay; biases, gains and what the loss learns along do not."""
-    matrices = [p for p in space.parameters() if p.ndim > 1]
-    others = [p for p in space.parameters() if p.ndim <= 1]
+    trained = [p for p in space.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.ndim > 1]
+    others = [p for p in trained if p.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": weight_decay},
         {"params": others, "weight_decay": 0.0},

@@ -1,0 +1,313 @@
+"""Where a fit stands after an epoch, in a file: a killed fit goes on to the same bits.
+
+::
+
+    8 bytes    MARK
+    32 bytes   SHA-256 of everything after it
+    1 line     JSON: format, fingerprint of the fit, versions of the libraries
+    the rest   an npz of arrays, of which "values" is JSON again
+
+It is written beside its place and renamed, so that a place holds the state after one
+epoch or after the next at any moment. Nothing in it is ever unpickled.
+"""
+
+import functools
+import glob
+import hashlib
+import inspect
+import io
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import nn
+
+from skmeta.core.blocks import row_slices
+from skmeta.exceptions import CorruptFileError, FileVersionError
+
+MARK = b"\x93SKMFIT\n"
+
+CHECKSUM_BYTES = 32
+
+FORMAT = 1
+
+# Of a larger array evenly spaced rows are hashed, as many as this holds.
+MAX_HASHED_BYTES = 256 * 2**20
+
+
+class Checkpoint:
+    """A file that holds a fit as it stood after its last epoch.
+
+    Parameters
+    ----------
+    path : str or path-like
+        In a folder that is there.
+    fingerprint : str
+        Of the fit: the file of another one is refused.
+    """
+
+    def __init__(self, path, fingerprint):
+        self.path, self.fingerprint = os.path.realpath(path), fingerprint
+
+    def read(self):
+        """Values and arrays that `write` was given, or None where there is no file.
+
+        Raises
+        ------
+        CorruptFileError
+            If the file is damaged, cut short, or no checkpoint.
+        ValueError
+            If it belongs to another fit.
+        FileVersionError
+            If another version of skmeta wrote it, in another format.
+        FileNotFoundError
+            If its folder is not there.
+        """
+        folder, name = os.path.split(self.path)
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(
+                f"{folder!r} is no folder, and the checkpoint {name!r} is to be in it."
+            )
+        # What a fit that was killed while it wrote has left.
+        for beside in glob.glob(f".{glob.escape(name)}-*.tmp", root_dir=folder):
+            os.unlink(os.path.join(folder, beside))
+        try:
+            with open(self.path, "rb") as file:
+                content = memoryview(file.read())
+        except FileNotFoundError:
+            return None
+        line, payload = self._checked(content)
+        try:
+            header = json.loads(line)
+            if header["format"] != FORMAT:
+                raise FileVersionError(
+                    f"The checkpoint {self.path!r} was written by skmeta in format "
+                    f"{header['format']}, and this one reads format {FORMAT}. Delete "
+                    "it to start anew, or go on with the version that wrote it."
+                )
+            found = header["fingerprint"]
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise self._corrupt("its header cannot be read") from error
+        if found != self.fingerprint:
+            raise self.of_another_fit("its parameters or its data are not the same")
+        try:
+            with np.load(io.BytesIO(payload), allow_pickle=False) as stored:
+                arrays = dict(stored)
+            return json.loads(arrays.pop("values").tobytes()), arrays
+        except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+            raise self._corrupt("its arrays cannot be read") from error
+
+    def write(self, values, arrays):
+        """Put a dict of JSON's values and a dict of arrays in the place of the file."""
+        values = np.frombuffer(json.dumps(values).encode(), np.uint8)
+        payload = io.BytesIO()
+        np.savez(payload, values=values, **arrays)
+        header = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "versions": {"numpy": np.__version__, "torch": torch.__version__},
+        }
+        _write(self.path, json.dumps(header).encode() + b"\n", payload.getbuffer())
+
+    def of_another_fit(self, why):
+        """The error that says so."""
+        return ValueError(
+            f"The checkpoint {self.path!r} belongs to another fit: {why}. Give another "
+            "path, or delete the file to start anew."
+        )
+
+    def _checked(self, content):
+        """Header and payload of a file that is whole."""
+        start = len(MARK) + CHECKSUM_BYTES
+        if content[: len(MARK)] != MARK:
+            raise CorruptFileError(
+                f"{self.path!r} is no checkpoint of a fit, or its beginning is "
+                "damaged. Give another path; if it was a checkpoint, delete it to "
+                "start anew."
+            )
+        if hashlib.sha256(content[start:]).digest() != content[len(MARK) : start]:
+            raise self._corrupt("its checksum does not fit")
+        end = bytes(content[start : start + 4096]).find(b"\n") + start + 1
+        return bytes(content[start:end]), content[end:]
+
+    def _corrupt(self, why):
+        return CorruptFileError(
+            f"The checkpoint {self.path!r} is damaged or cut short: {why}. Delete it "
+            "to start anew."
+        )
+
+
+def _write(path, line, payload):
+    checksum = hashlib.sha256(line)
+    checksum.update(payload)
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, f".{name}-{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with open(descriptor, "wb") as file:
+            for part in (MARK, checksum.digest(), line, payload):
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+# ---- what tells one fit from another -------------------------------------------------
+
+
+def fingerprint(parameters, arrays):
+    """SHA-256 of what a fit is given.
+
+    Parameters
+    ----------
+    parameters : dict
+        Of values, containers, arrays, functions, estimators and torch modules.
+    arrays : list of ndarray or sparse matrix
+        The data. Of an array of more than 256 MB only evenly spaced rows count, its
+        shape and its dtype.
+
+    Returns
+    -------
+    str
+    """
+    checksum = hashlib.sha256()
+    for part in _parts(parameters):
+        checksum.update(part + b"\0")
+    for array in arrays:
+        for part in _array_parts(array):
+            checksum.update(part)
+    return checksum.hexdigest()
+
+
+def _parts(value):
+    """Bytes that are the same in every process, of nearly any value."""
+    yield type(value).__qualname__.encode()
+    if isinstance(value, Mapping):
+        for key in sorted(value, key=repr):
+            yield repr(key).encode()
+            yield from _parts(value[key])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _parts(item)
+    elif isinstance(value, set | frozenset):
+        yield repr(sorted(value, key=repr)).encode()
+    elif isinstance(value, np.random.RandomState | np.random.Generator):
+        yield repr(rng_state(value)).encode()
+    elif isinstance(value, nn.Module):
+        yield repr(value).encode()
+        for name, tensor in value.state_dict().items():
+            yield name.encode()
+            yield from _parts(tensor)
+    elif isinstance(value, torch.Tensor):
+        yield from _array_parts(to_array(value))
+    elif isinstance(value, np.ndarray) or sparse.issparse(value):
+        yield from _array_parts(value)
+    elif isinstance(value, functools.partial):
+        yield from _parts([value.func, value.args, value.keywords])
+    elif inspect.ismethod(value):
+        yield from _parts([value.__func__, value.__self__])
+    elif inspect.isroutine(value) or isinstance(value, type):
+        yield f"{value.__module__}.{value.__qualname__}".encode()
+        yield getattr(getattr(value, "__code__", None), "co_code", b"")
+    elif hasattr(value, "get_params"):
+        yield from _parts(value.get_params(deep=False))
+    elif type(value).__repr__ is object.__repr__:  # it would be an address
+        yield from _parts(getattr(value, "__dict__", {}))
+    else:
+        yield repr(value).encode()
+
+
+def _array_parts(array):
+    yield f"{array.shape} {array.dtype}".encode()
+    if sparse.issparse(array):
+        array = array if array.format in ("csr", "csc") else array.tocsr()
+        for part in (array.indptr, array.indices, array.data):
+            yield from _array_parts(part)
+        return
+    if array.dtype == object:
+        yield repr(array.tolist()).encode()
+        return
+    if array.ndim == 0:
+        yield array.tobytes()
+        return
+    n, row_bytes = len(array), max(1, array.nbytes // max(1, len(array)))
+    step = max(1, -(-array.nbytes // MAX_HASHED_BYTES))
+    index = range(0, n, step)
+    for some in row_slices(len(index), row_bytes):
+        rows = array[index[some].start : index[some].stop : step]
+        yield np.ascontiguousarray(rows).view(np.uint8).data
+
+
+# ---- states as arrays ----------------------------------------------------------------
+
+
+def generators_of(space):
+    """The distinct torch generators that modules of the space hold."""
+    found = {
+        id(value): value
+        for module in space.modules()
+        for value in vars(module).values()
+        if isinstance(value, torch.Generator)
+    }
+    return list(found.values())
+
+
+def to_array(tensor):
+    """An array of its own on the host."""
+    return tensor.detach().cpu().numpy().copy()
+
+
+def to_tensors(arrays):
+    """Tensors of their own, in memory aligned as torch has it."""
+    return {name: torch.tensor(array) for name, array in arrays.items()}
+
+
+def rng_state(rng):
+    """The state of a numpy generator, as JSON has it."""
+    if isinstance(rng, np.random.RandomState):
+        return _plain(rng.get_state(legacy=False))
+    return _plain(rng.bit_generator.state)
+
+
+def set_rng_state(rng, state):
+    """Go on from a state that `rng_state` gave."""
+    if isinstance(rng, np.random.RandomState):
+        rng.set_state(state)
+    else:
+        rng.bit_generator.state = state
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def optimiser_arrays(optimiser, space):
+    """What an optimiser knows of each parameter: arrays named parameter/quantity."""
+    return {
+        f"{name}/{quantity}": to_array(value)
+        for name, parameter in space.named_parameters()
+        for quantity, value in optimiser.state.get(parameter, {}).items()
+    }
+
+
+def load_optimiser(optimiser, space, arrays):
+    """Go on from what `optimiser_arrays` gave."""
+    names = {parameter: name for name, parameter in space.named_parameters()}
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    known = {name: {} for name in names.values()}
+    for key, value in to_tensors(arrays).items():
+        name, quantity = key.rsplit("/", 1)
+        known[name][quantity] = value
+    state = {i: known[names[p]] for i, p in enumerate(parameters) if known[names[p]]}
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
