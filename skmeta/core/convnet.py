@@ -1,0 +1,182 @@
+"""Forward passes of small convolutional networks in numpy, for trained encoders.
+
+What torch trains (`skmeta.nn.convolution`) is kept as its arrays, and computed here by
+matrix products alone, images with their channels last.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from skmeta.core.blocks import row_slices
+
+# Images taken at a time are about this large with their neighbourhoods laid out.
+BLOCK_BYTES = 2 * 2**20
+NORM_EPS = 1e-5  # added to a variance, as torch's BatchNorm2d has it
+# Images with a shorter side are not pooled before the residual blocks.
+MIN_SIDE_TO_POOL = 16
+
+
+class ConvNetwork(NamedTuple):
+    """A convolutional network of ``(images - means) * scales``."""
+
+    kind: str  # a key of `KINDS`
+    shape: tuple  # (channels, height, width)
+    means: np.ndarray  # (channels,)
+    scales: np.ndarray  # (channels,)
+    arrays: dict  # of torch's names: weights, and statistics of batch normalisation
+
+    @property
+    def n_out(self):
+        """Number of outputs."""
+        return len(self.arrays["linear.bias"])
+
+
+def conv4_pools(shape):
+    """Of each block of `Conv4`, whether it halves the sides of images.
+
+    A side of 8 can be halved three times: it is the first block that does not, so
+    that no block is left to convolve a single pixel.
+    """
+    n_halvings = int(min(shape[1:])).bit_length() - 1
+    return [block + n_halvings >= 4 for block in range(4)]
+
+
+def forward(network, X):
+    """Outputs (n_rows, n_out), float32, of images as rows or as (n_rows, *shape).
+
+    Each image is multiplied by itself: its output is the same among any others.
+    """
+    apply = KINDS[network.kind](network)
+    result = np.empty((len(X), network.n_out), np.float32)
+    for rows in row_slices(len(X), _image_bytes(network), BLOCK_BYTES):
+        images = _standardised(network, X[rows])
+        result[rows] = apply(np.moveaxis(images, 1, -1))
+    return result
+
+
+def _standardised(network, rows):
+    # float64 rows lose no digits to an offset; uint8 and float32 stay float32.
+    dtype = np.result_type(rows.dtype, np.float32)
+    means, scales = (
+        np.asarray(a, dtype).reshape(-1, 1, 1) for a in (network.means, network.scales)
+    )
+    centred = np.subtract(rows.reshape(-1, *network.shape), means, dtype=dtype)
+    return np.multiply(centred, scales, out=centred).astype(np.float32, copy=False)
+
+
+def _image_bytes(network):
+    channels, height, width = network.shape
+    # The first convolution, or the second, which is of pooled images: those after it
+    # have fewer pixels by more than they have more filters.
+    filters = next(a.shape[0] for a in network.arrays.values() if a.ndim == 4)
+    pooled = 4 if min(height, width) >= MIN_SIDE_TO_POOL else 1
+    return 4 * height * width * 9 * max(channels, filters // pooled)
+
+
+def _conv4(network):
+    layers = [_folded(network.arrays, f"blocks.{i}") for i in range(4)]
+    pools = conv4_pools(network.shape)
+
+    def apply(H):
+        for layer, pool in zip(layers, pools, strict=True):
+            H = _convolved(H, layer.weights)
+            # The maximum of rectified, shifted entries: shifted and rectified after it.
+            H = _rectified(_pooled(H) if pool else H, layer.biases)
+        # As torch flattens: channels first.
+        return _linear(network.arrays, np.moveaxis(H, -1, 1).reshape(len(H), -1))
+
+    return apply
+
+
+def _resnet(network):
+    arrays = network.arrays
+    stem = _folded(arrays, "stem")
+    n_blocks = sum(name.endswith("second.convolution.weight") for name in arrays)
+    blocks = [
+        [
+            _folded(arrays, f"blocks.{i}.{part}")
+            for part in ("first", "second", "shortcut")
+        ]
+        for i in range(n_blocks)
+    ]
+    pool = min(network.shape[1:]) >= MIN_SIDE_TO_POOL
+
+    def apply(H):
+        H = _convolved(H, stem.weights)
+        H = _rectified(_pooled(H) if pool else H, stem.biases)
+        for first, second, shortcut in blocks:
+            stride = 1 if shortcut is None else 2
+            residual = _rectified(_convolved(H, first.weights, stride), first.biases)
+            residual = _convolved(residual, second.weights)
+            if shortcut is not None:
+                H = _convolved(H, shortcut.weights, stride) + shortcut.biases
+            residual += H
+            H = _rectified(residual, second.biases)
+        features = H.reshape(len(H), -1, H.shape[-1]).mean(axis=1)
+        return _linear(arrays, features)
+
+    return apply
+
+
+KINDS = {"conv4": _conv4, "resnet": _resnet}
+
+
+class _Layer(NamedTuple):
+    weights: np.ndarray  # (side * side * n_in, n_filters): rows, columns, channels
+    biases: np.ndarray  # (n_filters,)
+
+
+def _folded(arrays, name):
+    """A convolution and the batch normalisation after it, as one; None without."""
+    if f"{name}.convolution.weight" not in arrays:
+        return None
+    weights = arrays[f"{name}.convolution.weight"].astype(np.float64)
+    gain, shift, mean, variance = (
+        arrays[f"{name}.norm.{part}"].astype(np.float64)
+        for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    gain = gain / np.sqrt(variance + NORM_EPS)
+    weights = weights.transpose(2, 3, 1, 0).reshape(-1, len(gain)) * gain
+    return _Layer(weights.astype(np.float32), (shift - mean * gain).astype(np.float32))
+
+
+def _convolved(H, weights, stride=1):
+    """Images (n, height, width, n_in) convolved by filters of 3 by 3 or 1 by 1.
+
+    ``weights`` are (side * side * n_in, n_filters). The neighbourhoods of an image's
+    pixels are laid out as rows, and multiplied image by image. Products of all images
+    at once would be no faster, and would sum a row in an order that depends on where
+    it stands.
+    """
+    if len(weights) == H.shape[-1]:
+        windows = H[:, ::stride, ::stride]
+    else:
+        n, height, width, n_in = H.shape
+        padded = np.zeros((n, height + 2, width + 2, n_in), np.float32)
+        padded[:, 1:-1, 1:-1] = H
+        windows = sliding_window_view(padded, (3, 3), axis=(1, 2))
+        windows = windows[:, ::stride, ::stride].transpose(0, 1, 2, 4, 5, 3)
+    n, height, width = windows.shape[:3]
+    windows = windows.reshape(n, height * width, len(weights))
+    return (windows @ weights).reshape(n, height, width, -1)
+
+
+def _pooled(H):
+    """The largest of each square of 2 by 2; an odd last row or column is left out."""
+    height, width = H.shape[1] // 2 * 2, H.shape[2] // 2 * 2
+    H = H[:, :height, :width]
+    H = np.maximum(H[:, ::2], H[:, 1::2])
+    return np.maximum(H[:, :, ::2], H[:, :, 1::2])
+
+
+def _rectified(H, biases):
+    H += biases
+    return np.maximum(H, 0, out=H)
+
+
+def _linear(arrays, H):
+    # Row by row, as the images.
+    products = H[:, None] @ arrays["linear.weight"].T
+    return products[:, 0] + arrays["linear.bias"]

@@ -1,0 +1,209 @@
+"""Encoders of small images: convolutional networks that train on a CPU."""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from skmeta.core.convnet import MIN_SIDE_TO_POOL, NORM_EPS, ConvNetwork, conv4_pools
+from skmeta.nn.encoders import Dropout, linear
+
+MIN_SIDE = 4
+
+
+class Conv4(nn.Module):
+    """Four convolutions, each normalised, rectified and pooled.
+
+    The encoder of few-shot learning (Vinyals et al. 2016; Snell et al. 2017), and a
+    linear layer. Images of a side under 16 are pooled as often as they can be halved.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Channels, height and width of an image.
+    n_out : int
+    dropout : float, default=0.0
+        Share of the features that the linear layer does not see while training.
+    generator : torch.Generator
+        For the initial weights and dropout.
+    width : int, default=64
+        Filters a convolution.
+    """
+
+    def __init__(self, shape, n_out, *, dropout=0.0, generator, width=64):
+        super().__init__()
+        self.shape = _checked(shape, "conv4")
+        self.pools = conv4_pools(self.shape)
+        self.blocks = nn.ModuleList(
+            Convolution(n_in, width, generator)
+            for n_in in (self.shape[0], width, width, width)
+        )
+        self.dropout = Dropout(dropout, generator)
+        # Flattened, as in the papers: what remains of the largest images is 6 by 6, and
+        # an average over it would lose where in the image a feature stands.
+        n_halvings = sum(self.pools)
+        grid = (self.shape[1] >> n_halvings) * (self.shape[2] >> n_halvings)
+        self.linear = linear(width * grid, n_out, generator)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, X):
+        """Encodings (n, n_out) of standardised images (n, *shape)."""
+        H = _channels_last(X)
+        for block, pool in zip(self.blocks, self.pools, strict=True):
+            H = block(H)
+            # Maxima may be rectified as well after as before: there are fewer.
+            H = F.relu(F.max_pool2d(H, 2) if pool else H)
+        return self.linear(self.dropout(H.flatten(1)))
+
+    def network(self, means, scales):
+        """The same function of raw images, as arrays; one mean and scale a channel."""
+        return _network("conv4", self, means, scales)
+
+    def take(self, network):
+        """Go on from the weights of a network of the same shape."""
+        _take(self, network)
+
+
+class ResNet(nn.Module):
+    """A small residual network (He et al. 2016).
+
+    One convolution, pooled where images are not tiny, then three blocks of two
+    convolutions, each after the first at half the sides and more filters; the average
+    over the image, and a linear layer.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Channels, height and width of an image.
+    n_out : int
+    dropout : float, default=0.0
+        Share of the features that the linear layer does not see while training.
+    generator : torch.Generator
+        For the initial weights and dropout.
+    width : int, default=48
+        Filters a convolution of the first block; the others have two and four times
+        as many.
+    """
+
+    def __init__(self, shape, n_out, *, dropout=0.0, generator, width=48):
+        super().__init__()
+        self.shape = _checked(shape, "resnet")
+        self.pool = min(self.shape[1:]) >= MIN_SIDE_TO_POOL
+        self.stem = Convolution(self.shape[0], width, generator)
+        self.blocks = nn.ModuleList(
+            [
+                Residual(width, width, generator),
+                Residual(width, 2 * width, generator),
+                Residual(2 * width, 4 * width, generator),
+            ]
+        )
+        self.dropout = Dropout(dropout, generator)
+        self.linear = linear(4 * width, n_out, generator)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, X):
+        """Encodings (n, n_out) of standardised images (n, *shape)."""
+        H = self.stem(_channels_last(X))
+        H = F.relu(F.max_pool2d(H, 2) if self.pool else H)
+        for block in self.blocks:
+            H = block(H)
+        return self.linear(self.dropout(H.mean(dim=(2, 3))))
+
+    def network(self, means, scales):
+        """The same function of raw images, as arrays; one mean and scale a channel."""
+        return _network("resnet", self, means, scales)
+
+    def take(self, network):
+        """Go on from the weights of a network of the same shape."""
+        _take(self, network)
+
+
+class Residual(nn.Module):
+    """Two convolutions beside a shortcut; with more filters, at half the sides."""
+
+    def __init__(self, n_in, n_filters, generator):
+        super().__init__()
+        stride = 1 if n_in == n_filters else 2
+        self.first = Convolution(n_in, n_filters, generator, stride=stride)
+        self.second = Convolution(n_filters, n_filters, generator)
+        self.shortcut = None
+        if stride == 2:
+            self.shortcut = Convolution(n_in, n_filters, generator, side=1, stride=2)
+
+    def forward(self, H):
+        """Images (n, n_filters, ...)."""
+        shortcut = H if self.shortcut is None else self.shortcut(H)
+        return F.relu(self.second(F.relu(self.first(H))) + shortcut)
+
+
+class Convolution(nn.Module):
+    """A convolution and batch normalisation, drawn as by He et al. (2015)."""
+
+    def __init__(self, n_in, n_filters, generator, *, side=3, stride=1):
+        super().__init__()
+        # skip_init: a layer that torch starts itself draws from the global generator.
+        self.convolution = nn.utils.skip_init(
+            nn.Conv2d,
+            n_in,
+            n_filters,
+            side,
+            stride=stride,
+            padding=side // 2,
+            bias=False,
+        )
+        with torch.no_grad():
+            self.convolution.weight.normal_(
+                0, math.sqrt(2 / (n_in * side * side)), generator=generator
+            )
+        self.norm = nn.BatchNorm2d(n_filters, eps=NORM_EPS)
+
+    def forward(self, X):
+        """Images (n, n_filters, ...)."""
+        H = self.convolution(X)
+        if self.training and H.numel() <= H.shape[1]:
+            # One value a filter has no variance: it is scaled by those seen before.
+            norm = self.norm
+            return F.batch_norm(
+                H,
+                norm.running_mean,
+                norm.running_var,
+                norm.weight,
+                norm.bias,
+                eps=norm.eps,
+            )
+        return self.norm(H)
+
+
+def _checked(shape, name):
+    shape = tuple(shape)
+    if len(shape) != 3 or min(shape[1:]) < MIN_SIDE or shape[0] < 1:
+        raise ValueError(
+            f"The encoder {name!r} takes images of shape (channels, height, width) "
+            f"with sides of at least {MIN_SIDE}; got shape {shape}. "
+            "The encoder 'mlp' takes any."
+        )
+    return tuple(int(side) for side in shape)
+
+
+def _channels_last(X):
+    # A third faster than channels first, on one thread of a CPU.
+    return X.contiguous(memory_format=torch.channels_last)
+
+
+def _network(kind, module, means, scales):
+    arrays = {
+        name: value.detach().cpu().contiguous().numpy().copy()
+        for name, value in module.state_dict().items()
+    }
+    channels = (module.shape[0],)
+    return ConvNetwork(
+        kind, module.shape, *(np.reshape(a, channels) for a in (means, scales)), arrays
+    )
+
+
+def _take(module, network):
+    module.load_state_dict(
+        {name: torch.tensor(array) for name, array in network.arrays.items()}
+    )
