@@ -84,15 +84,15 @@ class Checkpoint:
         line, payload = self._checked(content)
         try:
             header = json.loads(line)
-            if header["format"] != FORMAT:
-                raise FileVersionError(
-                    f"The checkpoint {self.path!r} was written by skmeta in format "
-                    f"{header['format']}, and this one reads format {FORMAT}. Delete "
-                    "it to start anew, or go on with the version that wrote it."
-                )
-            found = header["fingerprint"]
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            version, found = header["format"], header["fingerprint"]
+        except (KeyError, TypeError, ValueError) as error:
             raise self._corrupt("its header cannot be read") from error
+        if version != FORMAT:
+            raise FileVersionError(
+                f"The checkpoint {self.path!r} was written by skmeta in format "
+                f"{version}, and this one reads format {FORMAT}. Delete it to start "
+                "anew, or go on with the version that wrote it."
+            )
         if found != self.fingerprint:
             raise self.of_another_fit("its parameters or its data are not the same")
         try:
@@ -180,7 +180,8 @@ def fingerprint(parameters, arrays):
     """
     checksum = hashlib.sha256()
     for part in _parts(parameters):
-        checksum.update(part + b"\0")
+        checksum.update(part)
+        checksum.update(b"\0")
     for array in arrays:
         for part in _array_parts(array):
             checksum.update(part)
@@ -190,6 +191,8 @@ def fingerprint(parameters, arrays):
 def _parts(value):
     """Bytes that are the same in every process, of nearly any value."""
     yield type(value).__qualname__.encode()
+    if isinstance(value, Mapping | list | tuple):
+        yield str(len(value)).encode()
     if isinstance(value, Mapping):
         for key in sorted(value, key=repr):
             yield repr(key).encode()
