@@ -46,7 +46,7 @@ def conv4_pools(shape):
 def forward(network, X):
     """Outputs (n_rows, n_out), float32, of images as rows or as (n_rows, *shape).
 
-    Each image is multiplied by itself: its output is the same among any others.
+    Products are taken image by image: an output is the same whatever the other rows.
     """
     apply = KINDS[network.kind](network)
     result = np.empty((len(X), network.n_out), np.float32)
