@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -15,6 +16,15 @@ COLUMNS = ColumnTransformer(
 
 NEURAL = NeuralSharedSpaceMapper(
     n_components=4, hidden_layer_sizes=(8,), max_iter=5, random_state=0
+)
+SUPERVISED = NeuralSharedSpaceMapper(
+    n_components=4,
+    views={"a": slice(0, 1), "b": slice(0, None)},
+    hidden_layer_sizes=(16,),
+    max_iter=20,
+    learning_rate_init=0.03,
+    early_stopping=False,
+    random_state=0,
 )
 
 
@@ -31,7 +41,14 @@ def test_scikit_learn_checks(estimator, check):
 
 # Five passes are too few to converge.
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([NEURAL, CrossModalRetriever(NEURAL)])
+@parametrize_with_checks(
+    [
+        NEURAL,
+        CrossModalRetriever(NEURAL),
+        clone(SUPERVISED).set_params(loss="cross_entropy"),
+        clone(SUPERVISED).set_params(loss="mse"),
+    ]
+)
 def test_scikit_learn_checks_of_neural_mappers(estimator, check):
     pytest.importorskip("torch")
     check(estimator)

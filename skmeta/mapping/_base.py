@@ -86,6 +86,10 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             if set(blocks.arrays) == {"X"}:
                 return self._coordinates("X", blocks.arrays["X"])
             return self._pair_coordinates(blocks)
+        return self._fused(blocks)
+
+    def _fused(self, blocks):
+        """Rows of the joined coordinates, missing views filled in."""
         scores, dtype = self._all_scores(blocks)
         Z = scores @ self._fusion_matrix() + self._fusion_offset()
         return blocks.back(Z.astype(dtype, copy=False))

@@ -1,34 +1,65 @@
 """`NeuralSharedSpaceMapper`: neural encoders of views as a mapper."""
 
+import copy
 import warnings
 from numbers import Integral, Real
+from os import PathLike
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.metrics import accuracy_score, get_scorer, r2_score
+from sklearn.utils import ClassifierTags, RegressorTags, check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from skmeta._compat import HasMethods, Interval, StrOptions, fit_context
+from skmeta._compat import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    fit_context,
+    safe_indexing,
+)
 from skmeta.core.device import OnDevice
-from skmeta.core.network import ACTIVATIONS, forward, standardisation, unit
+from skmeta.core.network import ACTIVATIONS, unit
 from skmeta.core.projection import float_dtype
 from skmeta.exceptions import RankWarning
-from skmeta.mapping._base import BaseMapper
+from skmeta.mapping import _neural_fit as nf
+from skmeta.mapping._base import BaseMapper, _two_arrays
 from skmeta.mapping._fit import fit_blocks
 from skmeta.mapping._statistics import of_coordinates
+from skmeta.mapping._target import (
+    CLASSIFICATION,
+    REGRESSION,
+    read_classes,
+    read_numbers,
+)
+from skmeta.views import Views
 from skmeta.views._door import open_door
 
-# With fewer rows than this there are none to spare for validation.
-MIN_ROWS_TO_SPLIT = 20
+# Of more training rows an even share gives the statistics of the coordinates.
+MAX_STATISTICS_ROWS = 2**17
+
+
+def _predicts_target(mapper):
+    return mapper._target_loss is not None
+
+
+def _predicts(mapper):
+    return _predicts_target(mapper) or _two_arrays(mapper)
+
+
+def _predicts_classes(mapper):
+    return mapper._target_loss == CLASSIFICATION
 
 
 class NeuralSharedSpaceMapper(BaseMapper):
     """Map two or more views of the same rows into one shared space by neural encoders.
 
-    One encoder a view, a multilayer perceptron, trained together in torch so that the
-    encodings of rows that belong together come to lie close together. It stands
-    wherever `CCAMapper` stands.
+    One encoder a view, trained together in torch so that the encodings of rows that
+    belong together come to lie close together, or so that they predict a target. It
+    stands wherever `CCAMapper` stands; with a target it is a classifier or a regressor
+    as well.
 
     Parameters
     ----------
@@ -38,26 +69,52 @@ class NeuralSharedSpaceMapper(BaseMapper):
         How several views enter, as in `CCAMapper`.
 
         .. caution::
-           Without ``views`` an array ``y`` is the second view, never labels.
+           Without ``views`` an array ``y`` is the second view, never labels. A
+           `Views` may hold arrays of any shape, such as images.
     hidden_layer_sizes : tuple of int, default=(256,)
-        Widths of the hidden layers of each encoder; an empty tuple is a linear map.
+        Widths of the hidden layers of the multilayer perceptron that encodes a view;
+        an empty tuple is a linear map.
     activation : str, default="relu"
-        Of the hidden layers: "identity", "relu", "tanh", "logistic", "gelu", "silu".
+        Of these hidden layers: "identity", "relu", "tanh", "logistic", "gelu", "silu".
     dropout : float, default=0.0
         Share of the hidden units that are zero in a step of training.
     layer_norm : bool, default=False
-        Whether hidden layers are normalised [10]_ before the activation.
+        Whether these hidden layers are normalised [10]_ before the activation.
+    encoders : dict of str to encoder, default=None
+        Encoders of some views, by their names: "mlp", which all others have, "conv4"
+        (four convolutions [11]_) and "resnet" (a small residual net [12]_) for images
+        of shape (channels, height, width), or a ``torch.nn.Module``, which is copied,
+        or a function without arguments that makes one. A module takes entries of the
+        view's shape and gives ``n_components`` columns.
+    augment : dict of str to augmentation, default=None
+        By view: how its batches are changed at random while they are trained on.
+        "affine" (small rotations, shifts, shears and changes of scale of images),
+        "noise", or a function ``(batch, generator) -> batch`` of the standardised
+        entries and the ``torch.Generator`` to draw from.
     loss : str or callable, default="info_nce"
-        What training makes small: "info_nce" [1]_ [2]_, "siglip" [3]_, "triplet" with
-        semi-hard negatives [4]_, "cca" [5]_, "cca_ey" [6]_, "vicreg" [7]_ or
-        "barlow_twins" [8]_; or a function ``(Za, Zb) -> scalar`` of torch tensors of
-        shape (n_rows, n_components). With three and more views it is averaged over the
-        pairs of views. In the first three, rows that are identical in a view are
-        answers to each other. With "cca" an exact CCA of the encodings ends the fit.
+        What training makes small. Of the views alone: "info_nce" [1]_ [2]_, "siglip"
+        [3]_, "triplet" with semi-hard negatives [4]_, "cca" [5]_, "cca_ey" [6]_,
+        "vicreg" [7]_ or "barlow_twins" [8]_; or a function ``(Za, Zb) -> scalar`` of
+        torch tensors of shape (n_rows, n_components). With three and more views it is
+        averaged over the pairs of views. In the first three, rows that are identical
+        in a view are answers to each other. With "cca" an exact CCA of the encodings
+        ends the fit.
+
+        Against y: "cross_entropy" of labels and "mse" of numbers, which make the mapper
+        a classifier or a regressor, and "supcon" [13]_, where rows of the same label
+        belong together; these need ``views``, or an X that is a `Views`.
+    head : {"linear"} or None, default="linear"
+        What predicts the target of "cross_entropy" and "mse" from the fused
+        coordinates; None compares the target with the coordinates themselves.
+    alignment : float or dict of str to float, default=0.0
+        Losses of the views (or "supcon") that are added to ``loss``, by their weights;
+        a number is the weight of "info_nce". So a shared space is learned for a target.
     fusion : {"concat", "mean", "posterior"} or name of a view, default="concat"
         How the views' coordinates become one row, as in `CCAMapper`.
     standardize : bool, default=True
-        Bring columns to unit variance first.
+        Bring columns to unit variance first: each by itself, in images and other
+        arrays of entries each channel (their first axis). With a linear head it holds
+        for numbers to predict as well.
     batch_size : int, default=256
         Rows in a step of training.
     learning_rate_init : float, default=1e-3
@@ -74,18 +131,35 @@ class NeuralSharedSpaceMapper(BaseMapper):
         Passes over the rows, at most.
     early_stopping : bool, default=True
         Whether some rows are held out, the fit stops when their score no longer rises,
-        and the weights of the best pass are kept. The score is the mean reciprocal rank
-        of a row's partner over both directions with "info_nce", "siglip" and
-        "triplet", and minus the loss with others. With fewer than 20 rows none are held
+        and the weights of the best pass are kept. With fewer than 20 rows none are held
         out.
     validation_fraction : float, default=0.1
         Share of the rows that is held out. Rows that are identical in a view stay
         together.
+    scoring : None, "loss", str or callable, default=None
+        The score of the rows that are held out. None is the mean reciprocal rank of a
+        row's partner over both directions with "info_nce", "siglip" and "triplet", the
+        mean average precision of rows of the same label with "supcon", accuracy or R^2
+        of a target, and minus the loss with others. "loss" is minus the loss; otherwise
+        a scorer as in `GridSearchCV`, such as a `RetrievalScorer`.
     n_iter_no_change : int, default=10
-        Passes without an improvement by ``tol`` after which the fit stops: of the
-        score, or of the training loss where no rows are held out.
+        Passes without an improvement by ``tol`` after which the fit stops, and at least
+        100 steps: of the score, or of the training loss where no rows are held out.
     tol : float, default=1e-4
         Smallest improvement.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of an earlier one on the same views.
+    checkpoint : str or path-like, default=None
+        A file in which the fit is kept as it stands after each pass. A fit that was
+        interrupted, however it was, goes on from it when it is called again with the
+        same data and parameters, and ends with the same mapper to the bit;
+        ``random_state`` has to be a number. One that has ended is there at once. Delete
+        the file to start anew.
+    precision : {"float32", "bf16"}, default="float32"
+        Of the encoders while they are trained.
+    compile : bool, default=False
+        Whether ``torch.compile`` compiles them for training: worth its seconds in long
+        fits, and in need of a C++ compiler.
     device : str, default="auto"
         Where to train: "cpu", "cuda", "mps", or "auto" for the fastest there is.
     random_state : int, RandomState instance or None, default=None
@@ -96,6 +170,12 @@ class NeuralSharedSpaceMapper(BaseMapper):
     ----------
     encoders_ : dict of str to tuple
         By view: the encoder as numpy arrays.
+    classes_ : ndarray of shape (n_classes,)
+        Labels, with a loss against them.
+    coef_ : ndarray of shape (n_outputs, n_features_out)
+        Of the linear head on the fused coordinates.
+    intercept_ : ndarray of shape (n_outputs,)
+        Of the linear head.
     correlations_ : ndarray of shape (n_components,)
         Pearson correlations of the training rows' components, averaged over the pairs
         of views.
@@ -131,9 +211,12 @@ class NeuralSharedSpaceMapper(BaseMapper):
     Notes
     -----
     Coordinates are the encodings, of length one where the loss compares directions
-    ("info_nce", "siglip", "triplet"). What is fitted is numpy, and mapping rows needs
-    no torch. A row that lacks a view trains the encoders of those it has. Sparse and
-    memory-mapped views are taken batch by batch.
+    ("info_nce", "siglip", "triplet", "supcon"). What is fitted is numpy, and mapping
+    rows needs no torch, but with modules of your own. A row that lacks a view trains
+    the encoders of those it has; for a head, the mean of the batch stands for the
+    view. Sparse and memory-mapped views are taken batch by batch. Modules of your own
+    may draw from torch's global generator, which is seeded for them and put back
+    afterwards.
 
     References
     ----------
@@ -151,6 +234,11 @@ class NeuralSharedSpaceMapper(BaseMapper):
     .. [8] Zbontar, Jing, Misra, LeCun & Deny (2021), "Barlow twins", ICML, eq. 1.
     .. [9] Loshchilov & Hutter (2019), "Decoupled weight decay regularization", ICLR.
     .. [10] Ba, Kiros & Hinton (2016), "Layer normalization".
+    .. [11] Vinyals, Blundell, Lillicrap, Kavukcuoglu & Wierstra (2016), "Matching
+       networks for one shot learning", NeurIPS, section 4.1.
+    .. [12] He, Zhang, Ren & Sun (2016), "Deep residual learning for image
+       recognition", CVPR.
+    .. [13] Khosla et al. (2020), "Supervised contrastive learning", NeurIPS, eq. 2.
 
     Examples
     --------
@@ -169,7 +257,11 @@ class NeuralSharedSpaceMapper(BaseMapper):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "layer_norm": ["boolean"],
+        "encoders": [dict, None],
+        "augment": [dict, None],
         "loss": [str, callable],
+        "head": [StrOptions({"linear"}), None],
+        "alignment": [Interval(Real, 0, None, closed="left"), dict],
         "fusion": [str],
         "standardize": ["boolean"],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
@@ -180,9 +272,14 @@ class NeuralSharedSpaceMapper(BaseMapper):
         "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
+        "scoring": [str, callable, None],
+        "warm_start": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "checkpoint": [str, PathLike, None],
+        "precision": [StrOptions({"float32", "bf16"})],
+        "compile": ["boolean"],
         "device": [str],
         "random_state": ["random_state"],
     }
@@ -196,7 +293,11 @@ class NeuralSharedSpaceMapper(BaseMapper):
         activation="relu",
         dropout=0.0,
         layer_norm=False,
+        encoders=None,
+        augment=None,
         loss="info_nce",
+        head="linear",
+        alignment=0.0,
         fusion="concat",
         standardize=True,
         batch_size=256,
@@ -208,8 +309,13 @@ class NeuralSharedSpaceMapper(BaseMapper):
         max_iter=200,
         early_stopping=True,
         validation_fraction=0.1,
+        scoring=None,
         n_iter_no_change=10,
         tol=1e-4,
+        warm_start=False,
+        checkpoint=None,
+        precision="float32",
+        compile=False,
         device="auto",
         random_state=None,
     ):
@@ -219,7 +325,11 @@ class NeuralSharedSpaceMapper(BaseMapper):
         self.activation = activation
         self.dropout = dropout
         self.layer_norm = layer_norm
+        self.encoders = encoders
+        self.augment = augment
         self.loss = loss
+        self.head = head
+        self.alignment = alignment
         self.fusion = fusion
         self.standardize = standardize
         self.batch_size = batch_size
@@ -231,8 +341,13 @@ class NeuralSharedSpaceMapper(BaseMapper):
         self.max_iter = max_iter
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.warm_start = warm_start
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.checkpoint = checkpoint
+        self.precision = precision
+        self.compile = compile
         self.device = device
         self.random_state = random_state
 
@@ -245,8 +360,9 @@ class NeuralSharedSpaceMapper(BaseMapper):
         X : array-like, DataFrame or Views of shape (n_rows, ...)
             The table that ``views`` takes apart, or a `Views`, or the first view.
         y : array-like of shape (n_rows, n_features) or (n_rows,), default=None
-            The second view where X is a single array and ``views`` is None. Otherwise
-            targets, which only the transformers of a ColumnTransformer see.
+            Labels or numbers to predict, with a loss against them. Otherwise the
+            second view where X is a single array and ``views`` is None, or targets
+            that only the transformers of a ColumnTransformer see.
 
         Returns
         -------
@@ -256,80 +372,19 @@ class NeuralSharedSpaceMapper(BaseMapper):
         Raises
         ------
         ValueError
-            If the rows are not as `CCAMapper` has them, the loss or the device is not
-            known, or with "cca" a batch has no more rows than there are components.
+            If the rows are not as `CCAMapper` has them, y is not what the loss needs,
+            the loss, an encoder or the device is not known, or with "cca" a batch has
+            no more rows than there are components.
         FloatingPointError
             If the loss is no longer finite; the mapper then has the last finite
             weights.
+        CorruptFileError
+            If the file of ``checkpoint`` is damaged.
         ImportError
             If torch is not installed.
         """
-        nn = _torch_backend()
-        hidden = _widths(self.hidden_layer_sizes)
-        loss = nn.get_loss(self.loss)
-        device = nn.resolve_device(self.device)
-        reader = open_door(self.views, X)
-        self._check_fusion(reader.names)
-        blocks = _on_host(reader.fit(self, X, y))
-        rng = check_random_state(self.random_state)
-        arrays = [blocks.arrays[name] for name in reader.names]
-        masks = [blocks.mask(name) for name in reader.names]
-        ids = [nn.identical_rows(array) for array in arrays]
-        training, validation = self._split(ids, masks, rng)
-        self._check_batches(loss, min(self.batch_size, len(training)))
-
-        seed = int(rng.randint(np.iinfo(np.int32).max))
-        inputs = [
-            standardisation(array, np.flatnonzero(mask), self.standardize)
-            for array, mask in zip(arrays, masks, strict=True)
-        ]
-        space = nn.make_space(
-            [array.shape[1] for array in arrays],
-            hidden,
-            self.n_components,
-            loss=loss,
-            seed=seed,
-            activation=self.activation,
-            dropout=self.dropout,
-            layer_norm=self.layer_norm,
-        ).to(device)
-        data = nn.make_data(arrays, inputs, masks, ids, device)
-        score = None
-        if len(validation):
-            score = nn.validation_score(loss, data, validation)
-        plan = nn.Plan(
-            batch_size=self.batch_size,
-            max_iter=self.max_iter,
-            learning_rate=self.learning_rate_init,
-            weight_decay=self.weight_decay,
-            warmup=self.warmup_fraction,
-            schedule=self.learning_rate,
-            max_norm=self.max_grad_norm,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-        )
-        history, failure = None, None
-        try:
-            history = nn.train(
-                space, nn.objective(loss), data, training, plan, rng, score=score
-            )
-        except FloatingPointError as error:
-            failure = error
-        networks = {
-            name: encoder.network(*scaling)
-            for name, encoder, scaling in zip(
-                reader.names, space.encoders, inputs, strict=True
-            )
-        }
-        reader.claim(self, X)
-        self._reader = reader
-        self._dtypes = {n: float_dtype(a.dtype) for n, a in blocks.arrays.items()}
-        self._store(networks, loss, blocks)
-        if failure is not None:
-            raise failure
-        self.loss_curve_ = history.losses
-        self.validation_scores_ = history.scores
-        self.n_iter_ = len(history.losses)
+        previous = self._trained if self.warm_start else None
+        history = self._train(X, y, self.max_iter, previous)
         if not history.converged:
             warnings.warn(
                 f"The fit stopped at max_iter={self.max_iter} and was still improving; "
@@ -339,27 +394,331 @@ class NeuralSharedSpaceMapper(BaseMapper):
             )
         return self
 
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y=None, classes=None):
+        """Go over some rows once, and go on from there at the next call.
+
+        The learning rate stays at ``learning_rate_init``; no rows are held out. What
+        standardises the columns is that of the first call. Statistics of the
+        coordinates, such as `correlations_`, are those of the rows of the last call.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+        classes : array-like, default=None
+            All labels that will come, at the first call with "cross_entropy"; those
+            of its y by default.
+
+        Returns
+        -------
+        NeuralSharedSpaceMapper
+            The mapper itself.
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, and if a transformer under ``views`` learns from rows.
+        """
+        self._train(X, y, 1, self._trained, piece=True, classes=classes)
+        return self
+
+    @available_if(_predicts)
+    def predict(self, X):
+        """Predict the target; after ``fit(X, Y)`` of two arrays, Y from X.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or Views of shape (n_rows, ...)
+            Rows as in `transform`; views may be missing.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            Labels with "cross_entropy", numbers with "mse".
+        """
+        if not _predicts_target(self):
+            return super().predict(X)
+        output = self._output(X)
+        if self._target_loss == CLASSIFICATION:
+            return self.classes_[np.argmax(output, axis=1)]
+        return output[:, 0] if self._flat_target else output
+
+    @available_if(_predicts_classes)
+    def predict_proba(self, X):
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or Views of shape (n_rows, ...)
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_classes)
+            In the order of ``classes_``.
+        """
+        output = self._output(X)
+        output = np.exp(output - output.max(axis=1, keepdims=True))
+        return output / output.sum(axis=1, keepdims=True)
+
+    def _output(self, X):
+        Z = self._fused(self._read("predict", X)).astype(np.float64)
+        if self.head is None:
+            return Z
+        return Z @ self.coef_.T + self.intercept_
+
+    def score(self, X, y=None):
+        """Held-out correlation, or accuracy or R^2 of a target.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+
+        Returns
+        -------
+        float
+            With "cross_entropy" the share of right labels, with "mse" R^2, averaged
+            over outputs. Otherwise the correlations of corresponding components, as in
+            `CCAMapper`.
+        """
+        if not _predicts_target(self):
+            return super().score(X, y)
+        check_is_fitted(self)
+        if y is None:
+            raise ValueError("score requires y to be passed, but the target y is None.")
+        measure = accuracy_score if is_classifier(self) else r2_score
+        return float(measure(y, self.predict(X)))
+
     # ---- inside ----------------------------------------------------------------------
 
-    def _split(self, ids, masks, rng):
-        """Rows to train on, and held-out ones that have at least two views."""
-        n = len(masks[0])
-        if not self.early_stopping or n < MIN_ROWS_TO_SPLIT:
-            return np.arange(n), np.arange(0)
-        groups = _joined(ids, masks)
-        order = rng.permutation(groups.max() + 1)
-        sizes = np.bincount(groups)[order]
-        wanted = max(2, round(self.validation_fraction * n))
-        chosen = order[np.cumsum(sizes) <= wanted]
-        held = np.isin(groups, chosen)
-        if held.sum() < 2 or (~held).sum() < 2:
-            return np.arange(n), np.arange(0)
-        paired = np.sum(masks, axis=0) > 1
-        return np.flatnonzero(~held), np.flatnonzero(held & paired)
+    _takes_shapes = True
 
-    def _check_batches(self, loss, n):
+    @property
+    def _target_loss(self):
+        return self.loss if self.loss in (REGRESSION, CLASSIFICATION) else None
+
+    @property
+    def _trained(self):
+        """What a fit goes on from, None before the first."""
+        if not hasattr(self, "encoders_"):
+            return None
+        return self.encoders_, self._learned, self._head
+
+    def _train(self, X, y, max_iter, previous, *, piece=False, classes=None):
+        nn = nf.torch_backend()
+        hidden = nf.widths(self.hidden_layer_sizes)
+        terms = nf.terms_of(nn, self.loss, self.alignment)
+        device = nn.resolve_device(self.device)
+        going_on = piece and previous is not None
+        kind = self._check_form(terms, X)
+        if going_on:
+            reader = self._reader
+            blocks = reader.read(self, X, y)
+            if absent := [n for n in reader.names if n not in blocks.arrays]:
+                raise ValueError(f"View {absent[0]!r} is not there to be trained on.")
+        else:
+            reader = open_door(self.views, X)
+            self._check_fusion(reader.names)
+            if piece:
+                reader.check_streams()
+            blocks = reader.fit(self, X, y)
+        blocks = nf.on_host(blocks)
+        shapes = reader.shapes or {}
+        self._check_encoders(nn, reader.names, shapes)
+        target = self._read_target(kind, y, classes, going_on)
+        state = self.random_state if not going_on or self._rng is None else self._rng
+        rng = check_random_state(state)
+        arrays = [blocks.arrays[name] for name in reader.names]
+        masks = [blocks.mask(name) for name in reader.names]
+        ids = [nn.identical_rows(array) for array in arrays]
+        fraction = self.validation_fraction if self.early_stopping and not piece else 0
+        training, validation = nf.split(ids, masks, fraction, rng)
+        self._check_batches(terms, min(self.batch_size, len(training)))
+
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        widths = {n: (blocks.arrays[n].shape[1], shapes.get(n)) for n in reader.names}
+        if previous is not None:
+            inputs = self._same_inputs(reader)
+        else:
+            inputs = nf.inputs_of(blocks, reader.names, shapes, self.standardize)
+        generator = nn.torch_generator(seed)
+        outputs = None
+        if self._target_loss is not None:
+            self._check_outputs(target, len(reader.names))
+            outputs = target.n_outputs if self.head == "linear" else None
+        with nn.torch_randomness(seed, device, self.encoders or {}):
+            space = nn.make_space(
+                widths,
+                self.encoders or {},
+                self.n_components,
+                hidden,
+                terms,
+                generator=generator,
+                head=outputs,
+                fusion=self._head_fusion(reader.names),
+                augment=self._augmentations(nn, reader.names),
+                activation=self.activation,
+                dropout=self.dropout,
+                layer_norm=self.layer_norm,
+            )
+            if previous is not None:
+                nn.start_from(space, reader.names, *previous)
+            space.to(device)
+            data = nn.make_data(
+                arrays,
+                inputs,
+                masks,
+                ids,
+                device,
+                shapes=[shapes.get(name) for name in reader.names],
+                target=None if target is None else target.values,
+            )
+            plan = nn.Plan(
+                batch_size=self.batch_size,
+                max_iter=max_iter,
+                learning_rate=self.learning_rate_init,
+                weight_decay=self.weight_decay,
+                warmup=0.0 if piece else self.warmup_fraction,
+                schedule="constant" if piece else self.learning_rate,
+                max_norm=self.max_grad_norm,
+                n_iter_no_change=self.n_iter_no_change,
+                tol=self.tol,
+                precision=self.precision,
+                compile=self.compile,
+            )
+
+            def trained(space):
+                return nn.read_space(space, reader.names, inputs, shapes)
+
+            score = None
+            if len(validation):
+                score = self._validation_score(
+                    nn, terms, data, validation, reader, blocks, X, y, target, trained
+                )
+            history, failure = None, None
+            try:
+                history = nn.train(
+                    space,
+                    nn.objective(terms),
+                    data,
+                    training,
+                    plan,
+                    rng,
+                    score=score,
+                    checkpoint=self._checkpoint(nn, blocks, target, piece),
+                    generators=[generator, *nn.global_generators(self.encoders or {})],
+                    optimiser_state=self._optimiser if going_on else None,
+                )
+            except FloatingPointError as error:
+                failure = error
+        if not going_on:
+            reader.claim(self, X)
+        self._rng = self._optimiser = None
+        if piece and failure is None:
+            self._rng, self._optimiser = rng, history.optimiser_state
+        self._store(reader, trained(space), terms[0].loss, blocks, target)
+        if failure is not None:
+            raise failure
+        if going_on:
+            self.loss_curve_ = [*self.loss_curve_, *history.losses]
+        else:
+            self.loss_curve_ = history.losses
+        self.validation_scores_ = history.scores
+        self.n_iter_ = len(self.loss_curve_)
+        return history
+
+    def _check_form(self, terms, X):
+        """A target takes the y slot, so that views have to come otherwise."""
+        losses = {term.loss.kind: term.name for term in terms}
+        kind = "numbers" if self._target_loss == REGRESSION else None
+        if "labels" in losses or self._target_loss == CLASSIFICATION:
+            if kind == "numbers":
+                raise ValueError(
+                    f"loss={self.loss!r} is against numbers and {losses['labels']!r} "
+                    "against labels; y can only be one of them."
+                )
+            kind = "labels"
+        if kind and self.views is None and not isinstance(X, Views):
+            raise ValueError(
+                f"loss={self.loss!r} is against y, and without views= an array y is "
+                "the second view. Say by views= which columns of X are which view, or "
+                "pass X as a Views."
+            )
+        if self._target_loss is not None and self.fusion == "posterior":
+            raise ValueError(
+                f"With loss={self.loss!r} the head is trained on the fused "
+                "coordinates, and those of fusion='posterior' are only known "
+                "afterwards; choose 'concat', 'mean' or a view."
+            )
+        return kind
+
+    def _check_encoders(self, nn, names, shapes):
+        for parameter in ("encoders", "augment"):
+            given = getattr(self, parameter)
+            if unknown := [n for n in given or {} if n not in names]:
+                raise ValueError(
+                    f"{parameter}= names view {unknown[0]!r}; the views are "
+                    f"{list(names)}."
+                )
+        for name, encoder in (self.encoders or {}).items():
+            nn.check_encoder(encoder, name, shapes.get(name))
+
+    def _augmentations(self, nn, names):
+        return {
+            name: nn.get_augmentation(function)
+            for name, function in (self.augment or {}).items()
+        }
+
+    def _read_target(self, kind, y, classes, going_on):
+        name = f"{type(self).__name__} with loss={self.loss!r}"
+        if kind == "labels":
+            known = self.classes_ if going_on else classes
+            return read_classes(y, name, None if known is None else np.unique(known))
+        if kind == "numbers":
+            scaling = self._target_scaling if going_on else None
+            standardize = self.standardize and self.head == "linear"
+            return read_numbers(y, name, standardize=standardize, scaling=scaling)
+        return None
+
+    def _check_outputs(self, target, n_views):
+        if self.head == "linear":
+            return
+        width = self.n_components * (n_views if self.fusion == "concat" else 1)
+        if width != target.n_outputs:
+            what = "classes" if self._target_loss == CLASSIFICATION else "columns of y"
+            raise ValueError(
+                f"With head=None the {width} fused coordinates are compared with the "
+                f"target, which has {target.n_outputs} {what}; choose n_components "
+                "to match, or head='linear'."
+            )
+
+    def _head_fusion(self, names):
+        return self.fusion if self.fusion not in names else names.index(self.fusion)
+
+    def _same_inputs(self, reader):
+        """Means and scales of the columns that a fit goes on from."""
+        known = self._reader
+        found = reader.names, reader.n_features, reader.shapes, self.n_components
+        expected = known.names, known.n_features, known.shapes, self._n_components
+        if found != expected:
+            raise ValueError(
+                "The fit would go on from weights of other views, columns or "
+                f"components: {known.n_features} and {self._n_components} components "
+                f"beside {reader.n_features} and {self.n_components} components. Set "
+                "warm_start=False to start anew."
+            )
+        return [
+            tuple(
+                np.repeat(a, known.n_features[name] // len(a))
+                for a in (self.encoders_[name].means, self.encoders_[name].scales)
+            )
+            for name in reader.names
+        ]
+
+    def _check_batches(self, terms, n):
         k = self.n_components
-        if not loss.whitened:
+        if not any(term.loss.whitened for term in terms):
             return
         if n <= k:
             raise ValueError(
@@ -374,24 +733,67 @@ class NeuralSharedSpaceMapper(BaseMapper):
                 "correlations in it are near 1 whatever the rows are. Take at least "
                 f"{4 * k} rows, or loss='cca_ey'.",
                 RankWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
-    def _store(self, networks, loss, blocks):
-        self.encoders_ = networks
-        self._unit = loss.cosine
-        names = self._reader.names
+    def _checkpoint(self, nn, blocks, target, piece):
+        if self.checkpoint is None or piece:
+            return None
+        parameters = self.get_params(deep=False)
+        for name in ("checkpoint", "device"):
+            parameters.pop(name)
+        arrays = [*blocks.arrays.values(), *blocks.present.values()]
+        if target is not None:
+            arrays.append(target.values)
+        return nn.Checkpoint(self.checkpoint, nn.fingerprint(parameters, arrays))
+
+    def _validation_score(
+        self, nn, terms, data, rows, reader, blocks, X, y, target, trained
+    ):
+        """``space -> score`` of held-out rows."""
+        if self.scoring is None or self.scoring == "loss":
+            return nn.validation_score(terms, data, rows, scoring=self.scoring)
+        scorer = get_scorer(self.scoring)
+        probe = copy.copy(self)
+        reader.claim(probe, X)
+        held = nf.rows_of(blocks, rows)
+        X, y = safe_indexing(X, rows), None if y is None else safe_indexing(y, rows)
+
+        def score(space):
+            probe._store(reader, trained(space), terms[0].loss, held, target)
+            return float(scorer(probe, X, y))
+
+        return score
+
+    def _store(self, reader, trained, loss, blocks, target):
+        networks, learned, head = trained
+        self._reader = reader
+        self._dtypes = {n: float_dtype(a.dtype) for n, a in blocks.arrays.items()}
+        self.encoders_, self._unit, self._turns = networks, loss.cosine, None
+        self._learned, self._head = learned, head
+        if target is not None and target.classes is not None:
+            self.classes_ = target.classes
+        if target is not None:
+            self._flat_target = target.flat
+            self._target_scaling = target.means, target.scales
+        if head is not None:
+            scales = target.scales[:, None]
+            self.coef_ = head[0] * scales
+            self.intercept_ = head[1] * target.scales + target.means
+        every = -(-blocks.n_rows // MAX_STATISTICS_ROWS)
+        if every > 1:
+            blocks = nf.rows_of(blocks, np.arange(0, blocks.n_rows, every))
         coordinates = self._encode_all(blocks)
         if loss.whitened:
             coordinates = self._align(coordinates, blocks)
-        found = of_coordinates(coordinates, blocks, names)
+        found = of_coordinates(coordinates, blocks, reader.names)
         self._offsets, self._scales = found.offsets, found.scales
         self.score_covariance_ = found.covariance
         self.correlations_ = found.correlations
         self.means_, self.structure_ = found.means, found.structure
 
     def _align(self, coordinates, blocks):
-        """An exact CCA of the encodings, taken into the last layers."""
+        """An exact CCA of the encodings, which orders the components."""
         solution = fit_blocks(
             blocks._replace(arrays=coordinates),
             self._reader.names,
@@ -401,17 +803,7 @@ class NeuralSharedSpaceMapper(BaseMapper):
             shrinkage=dict.fromkeys(coordinates, 0.0),
             standardize=dict.fromkeys(coordinates, True),
         ).solution
-        for name, network in self.encoders_.items():
-            last, weights = network.layers[-1], solution.weights[name]
-            turned = last._replace(
-                weights=(last.weights @ weights).astype(np.float32),
-                biases=((last.biases - solution.means[name]) @ weights).astype(
-                    np.float32
-                ),
-            )
-            self.encoders_[name] = network._replace(
-                layers=(*network.layers[:-1], turned)
-            )
+        self._turns = {n: (solution.means[n], w) for n, w in solution.weights.items()}
         return self._encode_all(blocks)
 
     def _encode_all(self, blocks):
@@ -427,7 +819,10 @@ class NeuralSharedSpaceMapper(BaseMapper):
         return coordinates
 
     def _encode(self, name, array):
-        Z = forward(self.encoders_[name], array)
+        Z = nf.encode(self.encoders_[name], array)
+        if self._turns is not None:
+            means, weights = self._turns[name]
+            Z = ((Z - means) @ weights).astype(np.float32)
         return unit(Z) if self._unit else Z
 
     def _affine(self):
@@ -447,49 +842,14 @@ class NeuralSharedSpaceMapper(BaseMapper):
         tags = super().__sklearn_tags__()
         tags.non_deterministic = False
         tags.array_api_support = False
+        if self._target_loss == CLASSIFICATION:
+            tags.estimator_type = "classifier"
+            tags.classifier_tags = ClassifierTags()
+        if self._target_loss == REGRESSION:
+            tags.estimator_type = "regressor"
+            tags.regressor_tags = RegressorTags()
+            tags.target_tags.multi_output = True
+            tags.target_tags.single_output = True
+        if self.loss in (REGRESSION, CLASSIFICATION, "supcon"):
+            tags.target_tags.required = True
         return tags
-
-
-def _torch_backend():
-    try:
-        from skmeta.nn import backend
-    except ImportError as error:
-        raise ImportError(
-            "NeuralSharedSpaceMapper is trained by torch, which is not installed: "
-            'pip install "skmeta[torch]".'
-        ) from error
-    return backend
-
-
-def _widths(hidden_layer_sizes):
-    widths = tuple(np.atleast_1d(hidden_layer_sizes).tolist())
-    if any(not isinstance(w, int) or w < 1 for w in widths):
-        raise ValueError(
-            "hidden_layer_sizes must be whole numbers from 1, one a hidden layer; got "
-            f"{hidden_layer_sizes!r}."
-        )
-    return widths
-
-
-def _on_host(blocks):
-    return blocks._replace(
-        arrays={
-            name: array.host() if isinstance(array, OnDevice) else array
-            for name, array in blocks.arrays.items()
-        }
-    )
-
-
-def _joined(ids, masks):
-    """Groups (n_rows,) of rows that are linked by being identical in a view."""
-    n = len(masks[0])
-    links = [
-        (np.flatnonzero(mask), same[mask])
-        for same, mask in zip(ids, masks, strict=True)
-        if same is not None
-    ]
-    if not links:
-        return np.arange(n)
-    ends = [np.concatenate(side) for side in zip(*links, strict=True)]
-    graph = coo_array((np.ones(len(ends[0])), tuple(ends)), shape=(n, n))
-    return connected_components(graph, directed=False)[1]

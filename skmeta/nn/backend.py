@@ -1,45 +1,231 @@
 """What estimators ask of torch: numpy arrays in, a trained space out."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
+from torch import nn
 
+from skmeta.nn.augment import get_augmentation
+from skmeta.nn.checkpoint import Checkpoint, fingerprint
+from skmeta.nn.convolution import Conv4, ResNet
 from skmeta.nn.data import Data, Table, identical_rows
-from skmeta.nn.encoders import MLP
-from skmeta.nn.losses import get_loss
-from skmeta.nn.objective import Space, objective, validation_score
+from skmeta.nn.encoders import MLP, Foreign, foreign_forward, linear
+from skmeta.nn.losses import LOSSES, get_loss
+from skmeta.nn.objective import Space, Term, objective, validation_score
 from skmeta.nn.training import Plan, resolve_device, train
 
 __all__ = [
+    "LOSSES",
+    "Checkpoint",
     "Plan",
+    "Term",
+    "check_encoder",
+    "foreign_forward",
+    "fingerprint",
+    "get_augmentation",
     "get_loss",
+    "global_generators",
     "identical_rows",
     "make_data",
     "make_space",
     "objective",
+    "read_space",
     "resolve_device",
+    "start_from",
+    "torch_generator",
+    "torch_randomness",
     "train",
     "validation_score",
 ]
 
+IMAGE_ENCODERS = {"conv4": Conv4, "resnet": ResNet}
 
-def make_space(widths, hidden, n_components, *, loss, seed, **options):
-    """An untrained encoder for each view, of which ``widths`` are the columns."""
-    generator = torch.Generator().manual_seed(seed)
-    encoders = [
-        MLP(width, hidden, n_components, generator=generator, **options)
-        for width in widths
-    ]
-    return Space(encoders, loss.learnable)
+ENCODERS = ("mlp", *IMAGE_ENCODERS)
 
 
-def make_data(arrays, inputs, masks, ids, device):
+def check_encoder(encoder, view, shape):
+    """Raise where an entry of ``encoders=`` can encode no view of such entries."""
+    if isinstance(encoder, nn.Module) or callable(encoder):
+        return
+    if encoder not in ENCODERS:
+        raise ValueError(
+            f"encoders[{view!r}]={encoder!r} is unknown; choose one of "
+            f"{list(ENCODERS)}, a torch.nn.Module, or a function without arguments "
+            "that makes one."
+        )
+    if encoder in IMAGE_ENCODERS and (shape is None or len(shape) != 3):
+        found = "rows of numbers" if shape is None else f"entries of shape {shape}"
+        raise ValueError(
+            f"encoders[{view!r}]={encoder!r} takes images, an array of shape "
+            f"(n_rows, channels, height, width); the view has {found}."
+        )
+
+
+def make_space(
+    views,
+    encoders,
+    n_components,
+    hidden,
+    terms,
+    *,
+    generator,
+    head=None,
+    fusion="concat",
+    augment=None,
+    activation,
+    dropout,
+    layer_norm,
+):
+    """An untrained encoder for each view.
+
+    Parameters
+    ----------
+    views : dict of str to (int, tuple or None)
+        Of each view: number of columns, and shape of an entry where it has one.
+    encoders : dict of str to encoder
+        Those that are not "mlp".
+    n_components : int
+    hidden : tuple of int
+        Widths of the hidden layers of "mlp".
+    terms : sequence of Term
+    generator : torch.Generator
+        For initial weights, dropout and augmentation.
+    head : int or None
+        Outputs of a linear head.
+    fusion : {"concat", "mean"} or int
+        What the head takes; a number is that of a view.
+    augment : dict of str to callable or None
+        Of each view that is changed at random while it is trained on.
+    activation, dropout, layer_norm
+        Of "mlp"; dropout of the others as well.
+    """
+    made = []
+    for view, (width, shape) in views.items():
+        encoder = encoders.get(view, "mlp")
+        if encoder == "mlp":
+            made.append(
+                MLP(
+                    width,
+                    hidden,
+                    n_components,
+                    activation=activation,
+                    dropout=dropout,
+                    layer_norm=layer_norm,
+                    generator=generator,
+                )
+            )
+        elif isinstance(encoder, str):
+            kind = IMAGE_ENCODERS[encoder]
+            made.append(kind(shape, n_components, dropout=dropout, generator=generator))
+        else:
+            made.append(Foreign(encoder, view, n_components))
+    if head is not None:
+        width = n_components * (len(views) if fusion == "concat" else 1)
+        head = linear(width, head, generator)
+    change = None
+    if augment:
+        change = _augmentation([augment.get(view) for view in views], generator)
+    return Space(made, terms, head=head, fusion=fusion, augment=change)
+
+
+def _augmentation(functions, generator):
+    def change(inputs):
+        return [
+            X if function is None else function(X, generator)
+            for function, X in zip(functions, inputs, strict=True)
+        ]
+
+    return change
+
+
+def global_generators(encoders):
+    """Generators that modules of the user's draw from."""
+    return [torch.default_generator] if _are_foreign(encoders) else []
+
+
+def _are_foreign(encoders):
+    return any(not isinstance(encoder, str) for encoder in encoders.values())
+
+
+def torch_generator(seed):
+    """A generator of torch's, on the host."""
+    return torch.Generator().manual_seed(seed)
+
+
+@contextmanager
+def torch_randomness(seed, device, encoders):
+    """Seed the global generator, which modules of users draw from, and put it back.
+
+    Where all encoders are built in, it is not touched.
+    """
+    if not _are_foreign(encoders):
+        yield
+        return
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def read_space(space, names, inputs, shapes):
+    """Encoders, learned scalars and head of a space, as numpy.
+
+    Returns
+    -------
+    networks : dict of view to network
+    learned : dict of loss to dict of float
+    head : tuple of ndarray or None
+        Coefficients (n_outputs, n_fused) and intercepts (n_outputs,).
+    """
+    networks = {}
+    for name, encoder, (means, scales) in zip(
+        names, space.encoders, inputs, strict=True
+    ):
+        shape = shapes.get(name)
+        if isinstance(encoder, Foreign):
+            networks[name] = encoder.network(means, scales, shape)
+        elif isinstance(encoder, MLP):
+            networks[name] = encoder.network(means, scales)
+        else:
+            channels = [a.reshape(shape[0], -1)[:, 0].copy() for a in (means, scales)]
+            networks[name] = encoder.network(*channels)
+    learned = {
+        loss: {name: value.item() for name, value in scalars.items()}
+        for loss, scalars in space.learned.items()
+    }
+    head = None
+    if space.head is not None:
+        weights, biases = space.head.weight, space.head.bias
+        head = tuple(p.detach().cpu().double().numpy() for p in (weights, biases))
+    return networks, learned, head
+
+
+def start_from(space, names, networks, learned, head):
+    """Give a space the weights that `read_space` read of another."""
+    with torch.no_grad():
+        for name, encoder in zip(names, space.encoders, strict=True):
+            encoder.take(networks[name])
+        for loss, scalars in space.learned.items():
+            for name, parameter in scalars.items():
+                parameter.fill_(learned[loss][name])
+        if space.head is not None:
+            space.head.weight.copy_(torch.from_numpy(head[0]))
+            space.head.bias.copy_(torch.from_numpy(head[1]))
+
+
+def make_data(arrays, inputs, masks, ids, device, *, shapes=None, target=None):
     """Training rows as tensors; ``inputs`` are means and scales of each view."""
+    shapes = shapes or [None] * len(arrays)
     tables = [
-        Table(array, mask, means, scales, device)
-        for array, mask, (means, scales) in zip(arrays, masks, inputs, strict=True)
+        Table(array, mask, means, scales, device, shape)
+        for array, mask, (means, scales), shape in zip(
+            arrays, masks, inputs, shapes, strict=True
+        )
     ]
     present = [None if mask.all() else torch.from_numpy(mask) for mask in masks]
     groups = [
         None if same is None else torch.from_numpy(np.asarray(same)) for same in ids
     ]
-    return Data(tables, present, groups, device)
+    target = None if target is None else torch.from_numpy(target)
+    return Data(tables, present, groups, target, device)

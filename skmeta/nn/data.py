@@ -20,7 +20,8 @@ class Table:
     where they are.
     """
 
-    def __init__(self, array, mask, means, scales, device):
+    def __init__(self, array, mask, means, scales, device, shape=None):
+        self.shape = shape  # of an entry, where it is no row of numbers
         self.array, self.means, self.scales = array, means, scales
         self.device = device
         self.tensor = None
@@ -34,11 +35,13 @@ class Table:
             self.tensor = torch.from_numpy(rows).to(device)
 
     def take(self, index):
-        """Rows (n, n_features) at an int64 tensor on the host."""
+        """Entries (n, ...) at an int64 tensor on the host."""
         if self.tensor is not None:
-            return self.tensor.index_select(0, index.to(self.device))
-        rows = standardised(self.array[index.numpy()], self.means, self.scales)
-        return torch.from_numpy(rows).to(self.device)
+            rows = self.tensor.index_select(0, index.to(self.device))
+        else:
+            rows = standardised(self.array[index.numpy()], self.means, self.scales)
+            rows = torch.from_numpy(rows).to(self.device)
+        return rows if self.shape is None else rows.unflatten(1, self.shape)
 
 
 class Batch(NamedTuple):
@@ -48,6 +51,7 @@ class Batch(NamedTuple):
     places: list  # of each view: where these rows stand in the batch; None for all
     present: list  # of each view: mask (n,), or None
     groups: list  # of each view: ids (n,) of identical rows, or None
+    target: torch.Tensor | None  # (n,) of classes, or (n, n_outputs)
     n: int
 
 
@@ -57,6 +61,7 @@ class Data(NamedTuple):
     tables: list
     present: list  # of each view: mask (n_rows,) as tensor on the host, or None
     groups: list  # of each view: ids (n_rows,) as tensor on the host, or None
+    target: torch.Tensor | None  # on the host
     device: torch.device
 
     def batch(self, index):
@@ -73,25 +78,26 @@ class Data(NamedTuple):
             places.append(here.nonzero()[:, 0].to(self.device))
             present.append(here.to(self.device))
         groups = [None if g is None else g[index].to(self.device) for g in self.groups]
-        return Batch(inputs, places, present, groups, len(index))
+        target = None if self.target is None else self.target[index].to(self.device)
+        return Batch(inputs, places, present, groups, target, len(index))
 
 
 def identical_rows(array):
     """Ids (n_rows,) int64 that identical rows share, or None where no two are."""
     n = array.shape[0]
-    ids, known = np.empty(n, np.int64), {}
+    keys = np.empty(n, np.int64)
     if sparse.issparse(array):
         array = array.tocsr().sorted_indices()
         ends = array.indptr
         for i in range(n):
             row = slice(ends[i], ends[i + 1])
-            key = hash((array.indices[row].tobytes(), array.data[row].tobytes()))
-            ids[i] = known.setdefault(key, i)
+            keys[i] = hash((array.indices[row].tobytes(), array.data[row].tobytes()))
     else:
         for i in range(n):
             # adding 0 makes -0.0 the same as 0.0
-            ids[i] = known.setdefault(hash((array[i] + 0).tobytes()), i)
-    return None if len(known) == n else ids
+            keys[i] = hash((array[i] + 0).tobytes())
+    first, ids = np.unique(keys, return_index=True, return_inverse=True)[1:]
+    return None if len(first) == n else first[ids]
 
 
 def epoch_batches(index, batch_size, rng):

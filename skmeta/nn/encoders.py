@@ -1,11 +1,14 @@
 """Encoders of one view: what is trained in torch, and what it becomes in numpy."""
 
+import copy
 import math
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
-from skmeta.core.network import NORM_EPS, Layer, Network
+from skmeta.core.network import NORM_EPS, Layer, Network, standardised
 
 ACTIVATIONS = {
     "identity": nn.Identity,
@@ -46,7 +49,7 @@ class MLP(nn.Module):
         self.activation = activation
         widths = [n_in, *hidden, n_out]
         self.linear = nn.ModuleList(
-            _linear(a, b, generator) for a, b in zip(widths, widths[1:], strict=False)
+            linear(a, b, generator) for a, b in zip(widths, widths[1:], strict=False)
         )
         self.norms = nn.ModuleList(
             nn.LayerNorm(width, eps=NORM_EPS) if layer_norm else nn.Identity()
@@ -57,6 +60,7 @@ class MLP(nn.Module):
 
     def forward(self, X):
         """Encodings (n_rows, n_out) of standardised rows."""
+        X = X.flatten(1)
         for linear, norm in zip(self.linear, self.norms, strict=False):
             X = self.dropout(self.act(norm(linear(X))))
         return self.linear[-1](X)
@@ -90,11 +94,110 @@ class MLP(nn.Module):
                     self.norms[i].bias.copy_(torch.tensor(layer.shift))
 
 
+class Foreign(nn.Module):
+    """A module of the user's, or what a factory of theirs makes.
+
+    Its random numbers come from torch's global generator, as modules have it: who
+    trains it sees to that the generator is left as it was.
+    """
+
+    def __init__(self, source, view, n_out):
+        super().__init__()
+        self.view, self.n_out = view, n_out
+        self.source = source
+        self.module = build(source, view)
+
+    def forward(self, X):
+        """Encodings (n_rows, n_out)."""
+        Z = self.module(X)
+        shape = tuple(Z.shape) if isinstance(Z, torch.Tensor) else type(Z).__name__
+        if shape != (len(X), self.n_out):
+            raise ValueError(
+                f"The encoder of view {self.view!r} made {shape} of {tuple(X.shape)}, "
+                f"and ({len(X)}, {self.n_out}) is needed: n_components={self.n_out} "
+                "columns. End it with nn.Linear, or change n_components."
+            )
+        return Z
+
+    def network(self, means, scales, shape):
+        """The module, and its weights as arrays."""
+        state = self.module.state_dict()
+        return ForeignNetwork(
+            self.source,
+            self.view,
+            self.n_out,
+            means,
+            scales,
+            shape,
+            {
+                name: value.detach().cpu().numpy().copy()
+                for name, value in state.items()
+            },
+        )
+
+    def take(self, network):
+        """Go on from weights that `network` gave."""
+        load_arrays(self.module, network.arrays)
+
+
+class ForeignNetwork(NamedTuple):
+    """A module of the user's with weights of its own."""
+
+    source: object  # the module, or the factory
+    view: str
+    n_out: int
+    means: np.ndarray  # (n_features,)
+    scales: np.ndarray
+    shape: tuple | None  # of an entry, where it is no row of numbers
+    arrays: dict  # the module's state
+
+
+def build(source, view):
+    """A module of its own, of a module or a factory without arguments."""
+    module = copy.deepcopy(source) if isinstance(source, nn.Module) else source()
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"The factory of encoders[{view!r}] made a {type(module).__name__}; a "
+            "torch.nn.Module is needed."
+        )
+    return module
+
+
+def load_arrays(module, arrays):
+    """Give a module the weights of its state as arrays."""
+    module.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
+
+
+# Rows are encoded so many at a time, the last ones filled up: a row's encoding is the
+# same whatever rows stand beside it.
+FOREIGN_ROWS = 256
+
+
+@torch.no_grad()
+def foreign_forward(network, X):
+    """Encodings (n_rows, n_out) of rows (n_rows, n_features), as numpy."""
+    with torch.random.fork_rng(devices=[]):  # what a factory draws is not kept
+        foreign = Foreign(network.source, network.view, network.n_out)
+    foreign.take(network)
+    foreign.eval()
+    result = np.empty((X.shape[0], network.n_out), np.float32)
+    for start in range(0, X.shape[0], FOREIGN_ROWS):
+        rows = standardised(
+            X[start : start + FOREIGN_ROWS], network.means, network.scales
+        )
+        n = len(rows)
+        rows = torch.from_numpy(np.pad(rows, ((0, FOREIGN_ROWS - n), (0, 0))))
+        rows = rows if network.shape is None else rows.unflatten(1, network.shape)
+        result[start : start + n] = foreign(rows)[:n].float().numpy()
+    return result
+
+
 def _array(parameter):
     return parameter.detach().to("cpu", torch.float32).contiguous().numpy().copy()
 
 
-def _linear(n_in, n_out, generator):
+def linear(n_in, n_out, generator):
+    """A linear layer, drawn from a generator as torch draws its own."""
     # skip_init: a layer that torch starts itself draws from the global generator.
     layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
     bound = 1 / math.sqrt(n_in)

@@ -21,6 +21,9 @@ from skmeta.nn.checkpoint import (
 )
 from skmeta.nn.data import epoch_batches
 
+# Few rows make few steps a pass: no fit stops before so many bring no improvement.
+MIN_STEPS_NO_CHANGE = 100
+
 
 class Plan(NamedTuple):
     """How long, how fast, and when to stop."""
@@ -118,6 +121,8 @@ def train(
     if optimiser_state is not None:
         load_optimiser(optimiser, space, optimiser_state)
     n_steps = plan.max_iter * max(1, math.ceil(len(rows) / plan.batch_size))
+    n_batches = n_steps // plan.max_iter
+    patience = max(plan.n_iter_no_change, math.ceil(MIN_STEPS_NO_CHANGE / n_batches))
     now, kept, saver = Standing(), None, None
     if checkpoint is not None:
         generators = [*generators_of(space), *generators]
@@ -139,13 +144,13 @@ def train(
             if score is not None:
                 value = float(score(space))
                 now.scores.append(value)
-                if value > now.best:
+                if value >= now.best:  # of equals the one that is trained longer
                     kept, now.best_epoch = _snapshot(space, kept), epoch
             improved = value > now.best + plan.tol
             now.best = max(now.best, value)
             now.waiting = 0 if improved else now.waiting + 1
             stop = on_epoch is not None and on_epoch(epoch, now.losses[-1], value)
-            now.converged = bool(stop) or now.waiting >= plan.n_iter_no_change
+            now.converged = bool(stop) or now.waiting >= patience
             now.finished = now.converged or epoch + 1 == plan.max_iter
             if now.finished and kept is not None:
                 space.load_state_dict(kept)
@@ -156,7 +161,7 @@ def train(
     return History(
         now.losses,
         now.scores,
-        now.converged or now.waiting > plan.n_iter_no_change // 2,
+        now.converged or now.waiting > patience // 2,
         now.best_epoch if now.scores else len(now.losses) - 1,
         optimiser_arrays(optimiser, space),
     )
