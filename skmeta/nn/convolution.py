@@ -82,12 +82,12 @@ class ResNet(nn.Module):
         Share of the features that the linear layer does not see while training.
     generator : torch.Generator
         For the initial weights and dropout.
-    width : int, default=48
+    width : int, default=32
         Filters a convolution of the first block; the others have two and four times
         as many.
     """
 
-    def __init__(self, shape, n_out, *, dropout=0.0, generator, width=48):
+    def __init__(self, shape, n_out, *, dropout=0.0, generator, width=32):
         super().__init__()
         self.shape = _checked(shape, "resnet")
         self.pool = min(self.shape[1:]) >= MIN_SIDE_TO_POOL
