@@ -32,7 +32,7 @@ from skmeta.nn.training import Plan, train  # noqa: E402
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 
 PLAN = Plan(
-    batch_size=40,
+    batch_size=20,
     max_iter=60,
     learning_rate=0.02,
     weight_decay=0.01,
@@ -473,14 +473,14 @@ POINTS = [
 ]
 
 
-def life(path, results, before=lambda: None):
+def life(path, results, before=lambda: None, plan=PLAN):
     """A child that fits and leaves its digest, or how it ended."""
     pid = os.fork()
     if pid:
         return pid
     try:
         before()
-        line = digest(*fit(path))
+        line = digest(*fit(path, plan=plan))
     except KeyboardInterrupt:
         line = "KeyboardInterrupt"
     with open(results, "a") as file:
@@ -518,7 +518,8 @@ def kills(folder, n):
 
 def points(folder):
     """Die at the third of each system call of a write, before it or after."""
-    unbroken, done = digest(*fit(None)), 0
+    plan = PLAN._replace(max_iter=6)
+    unbroken, done = digest(*fit(None, plan=plan)), 0
     results = os.path.join(folder, "results")
     for i, (name, after) in enumerate(POINTS):
 
@@ -537,9 +538,9 @@ def points(folder):
             setattr(os, name, deadly)
 
         path = os.path.join(folder, str(i))
-        status = os.waitpid(life(path, results, before), 0)[1]
+        status = os.waitpid(life(path, results, before, plan), 0)[1]
         done += os.WIFSIGNALED(status)
-        os.waitpid(life(path, results), 0)
+        os.waitpid(life(path, results, plan=plan), 0)
     left = sorted(set(os.listdir(folder)) - {"results"})
     return {"kills": done, "left": left, **_digests(results, unbroken)}
 
