@@ -26,6 +26,7 @@ from skmeta.core.patterns import merge as merge_patterns
 from skmeta.core.projection import float_dtype, project
 from skmeta.core.relations import view_relations
 from skmeta.mapping._base import BaseMapper
+from skmeta.mapping._by_view import by_view
 from skmeta.mapping._fit import (
     fit_blocks,
     fit_patterns,
@@ -372,8 +373,8 @@ class CCAMapper(BaseMapper):
         """Parameters by view, checked before any work."""
         self._check_fusion(names)
         return {
-            "shrinkage": _by_view(self.shrinkage, names, "shrinkage", "auto"),
-            "standardize": _by_view(self.standardize, names, "standardize", True),
+            "shrinkage": by_view(self.shrinkage, names, "shrinkage", "auto"),
+            "standardize": by_view(self.standardize, names, "standardize", True),
             "unpaired": self.unpaired,
         }
 
@@ -492,29 +493,6 @@ class CCAMapper(BaseMapper):
         if sparse.issparse(array):
             return project_sparse(array, self.means_[name], self.weights_[name])
         return project(array, self.means_[name], self.weights_[name])
-
-
-def _by_view(value, names, parameter, default):
-    """A value for each view, of one for all or of a dict by name."""
-    if not isinstance(value, dict):
-        return dict.fromkeys(names, value)
-    if unknown := [name for name in value if name not in names]:
-        raise ValueError(
-            f"{parameter}= names view {unknown[0]!r}, but the views are {list(names)}."
-        )
-    for name, v in value.items():
-        if parameter == "standardize":
-            valid = isinstance(v, bool | np.bool_)
-        else:
-            valid = v == "auto" if isinstance(v, str) else _is_share(v)
-        if not valid:
-            expected = "a bool" if parameter == "standardize" else "in [0, 1] or 'auto'"
-            raise ValueError(f"{parameter}[{name!r}] must be {expected}; got {v!r}.")
-    return {name: value.get(name, default) for name in names}
-
-
-def _is_share(value):
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _checked_weights(sample_weight, X):

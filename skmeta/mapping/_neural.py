@@ -26,6 +26,7 @@ from skmeta.core.projection import float_dtype
 from skmeta.exceptions import RankWarning
 from skmeta.mapping import _neural_fit as nf
 from skmeta.mapping._base import BaseMapper, _two_arrays
+from skmeta.mapping._by_view import by_view
 from skmeta.mapping._fit import fit_blocks
 from skmeta.mapping._statistics import of_coordinates
 from skmeta.mapping._target import (
@@ -111,10 +112,10 @@ class NeuralSharedSpaceMapper(BaseMapper):
         a number is the weight of "info_nce". So a shared space is learned for a target.
     fusion : {"concat", "mean", "posterior"} or name of a view, default="concat"
         How the views' coordinates become one row, as in `CCAMapper`.
-    standardize : bool, default=True
-        Bring columns to unit variance first: each by itself, in images and other
-        arrays of entries each channel (their first axis). With a linear head it holds
-        for numbers to predict as well.
+    standardize : bool or dict of str to bool, default=True
+        For all views or by name: bring columns to unit variance first. In images, and
+        other entries of more than one axis, each channel (their first axis) is as one
+        column. With a linear head it holds for numbers to predict as well.
     batch_size : int, default=256
         Rows in a step of training.
     learning_rate_init : float, default=1e-3
@@ -263,7 +264,7 @@ class NeuralSharedSpaceMapper(BaseMapper):
         "head": [StrOptions({"linear"}), None],
         "alignment": [Interval(Real, 0, None, closed="left"), dict],
         "fusion": [str],
-        "standardize": ["boolean"],
+        "standardize": ["boolean", dict],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "learning_rate": [StrOptions({"cosine", "constant"})],
@@ -541,7 +542,8 @@ class NeuralSharedSpaceMapper(BaseMapper):
         if previous is not None:
             inputs = self._same_inputs(reader)
         else:
-            inputs = nf.inputs_of(blocks, reader.names, shapes, self.standardize)
+            standardize = by_view(self.standardize, reader.names, "standardize", True)
+            inputs = nf.inputs_of(blocks, standardize, shapes)
         generator = nn.torch_generator(seed)
         outputs = None
         if self._target_loss is not None:
@@ -677,7 +679,7 @@ class NeuralSharedSpaceMapper(BaseMapper):
             return read_classes(y, name, None if known is None else np.unique(known))
         if kind == "numbers":
             scaling = self._target_scaling if going_on else None
-            standardize = self.standardize and self.head == "linear"
+            standardize = self.standardize is not False and self.head == "linear"
             return read_numbers(y, name, standardize=standardize, scaling=scaling)
         return None
 

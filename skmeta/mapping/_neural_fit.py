@@ -98,16 +98,16 @@ def terms_of(nn, loss, alignment):
     return tuple(terms)
 
 
-def inputs_of(blocks, names, shapes, standardize):
-    """Means and scales of each view's columns."""
+def inputs_of(blocks, standardize, shapes):
+    """Means and scales of each view's columns; ``standardize`` says by view whether."""
     return [
         standardisation(
             blocks.arrays[name],
             np.flatnonzero(blocks.mask(name)),
-            standardize,
+            wanted,
             shapes.get(name),
         )
-        for name in names
+        for name, wanted in standardize.items()
     ]
 
 

@@ -12,6 +12,7 @@ from sklearn import feature_selection, metrics
 
 # skmeta's own: estimators, scorers, the readers of views, what is kept of rows.
 OWN = (
+    "skmeta.core.convnet.ConvNetwork",
     "skmeta.core.moments.Moments",
     "skmeta.core.network.Layer",
     "skmeta.core.network.Network",

@@ -466,3 +466,17 @@ def test_fault_11_units_and_offsets_change_nothing(views, loss):
     a = make(loss=loss, max_iter=3).fit(views)
     b = make(loss=loss, max_iter=3).fit(scaled)
     np.testing.assert_allclose(a.loss_curve_, b.loss_curve_, rtol=1e-3)
+
+
+def test_views_are_standardised_or_not_by_name(views):
+    def fitted(**options):
+        return make(max_iter=3, **options).fit(views).transform(views)
+
+    np.testing.assert_array_equal(
+        fitted(standardize={"view0": False, "view1": False}), fitted(standardize=False)
+    )
+    one = fitted(standardize={"view0": False})
+    assert not np.array_equal(one, fitted())
+    assert not np.array_equal(one, fitted(standardize=False))
+    with pytest.raises(ValueError, match="standardize= names view 'nowhere'"):
+        fitted(standardize={"nowhere": False})
