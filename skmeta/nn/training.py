@@ -221,10 +221,13 @@ class _Saver:
         self.checkpoint, self.space, self.optimiser = checkpoint, space, optimiser
         self.rng = rng
         self.generators = list({id(g): g for g in generators}.values())
-        # Rows and generator as the fit began: without a seed they are others each time.
-        self.start = hashlib.sha256(
-            np.asarray(rows, np.int64).tobytes() + repr(rng_state(rng)).encode()
-        ).hexdigest()
+        # As the fit began: without a seed all this is another each time, and weights
+        # are where a fit goes on from those of one before.
+        start = hashlib.sha256(repr(rng_state(rng)).encode())
+        start.update(np.asarray(rows, np.int64).tobytes())
+        for value in space.state_dict().values():
+            start.update(to_array(value).tobytes())
+        self.start = start.hexdigest()
 
     def save(self, now, kept):
         arrays = {
@@ -257,8 +260,8 @@ class _Saver:
         values, arrays = found
         if values["start"] != self.start:
             raise self.checkpoint.of_another_fit(
-                "its rows or its random numbers are not the same, as happens where "
-                "random_state is no number"
+                "its rows, first weights or random numbers are not the same, as happens "
+                "where random_state is no number"
             )
         parts = {"space": {}, "kept": {}, "optimiser": {}, "generator": {}}
         for name, array in arrays.items():

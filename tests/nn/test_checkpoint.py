@@ -341,6 +341,20 @@ def test_the_checkpoint_of_another_fit_is_refused(tmp_path):
         fit(tmp_path / "fit", np.random.RandomState(1))
 
 
+def test_a_fit_from_other_weights_is_another_fit(tmp_path, monkeypatch):
+    path = tmp_path / "fit"
+    fit(path, plan=PLAN._replace(max_iter=1))
+
+    class Warm(Pair):
+        def __init__(self, generator):
+            super().__init__(generator)
+            self.log_scale.data += 1
+
+    monkeypatch.setitem(globals(), "Pair", Warm)
+    with pytest.raises(ValueError, match="first weights"):
+        fit(path, plan=PLAN._replace(max_iter=1))
+
+
 def test_a_folder_that_is_not_there_is_said_before_the_fit(tmp_path):
     with pytest.raises(FileNotFoundError, match="is no folder"):
         fit(tmp_path / "none" / "fit", on_epoch_begin=stop_after)
