@@ -16,9 +16,7 @@ import json
 import os
 import subprocess
 import sys
-import time
 import warnings
-from collections import defaultdict
 from functools import partial
 from typing import NamedTuple
 
@@ -43,6 +41,7 @@ except ImportError:
 # The wide size has more columns than rows: there all correlations are 1. scikit-learn's
 # iterations do not always converge.
 pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
     pytest.mark.filterwarnings("ignore::skmeta.exceptions.CorrelationOneWarning"),
     pytest.mark.filterwarnings("ignore::skmeta.exceptions.RankWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -138,112 +137,10 @@ def dual_correlations(X, Y, k, shrinkage):
     )
 
 
-# ---- the race and its table ----------------------------------------------------------
-
-
-class Race:
-    """Seconds and last result of each contestant."""
-
-    def __init__(self):
-        self.seconds = defaultdict(list)
-        self.results = {}
-
-    def time(self, name, function):
-        start = time.perf_counter()
-        result = function()
-        self.seconds[name].append(time.perf_counter() - start)
-        self.results[name] = result
-
-    def run(self, benchmark, contestants, rounds, fewer=None):
-        """Interleave all; the first contestant is the one pytest-benchmark reports.
-
-        ``fewer`` has the number of rounds of those who take too long for all.
-        """
-        (first, function), *others = contestants.items()
-        fewer = fewer or {}
-
-        def round_of_others():
-            for name, other in others:
-                if len(self.seconds[name]) < fewer.get(name, rounds):
-                    self.time(name, other)
-
-        benchmark.pedantic(
-            self.time, (first, function), setup=round_of_others, rounds=rounds
-        )
-        benchmark.extra_info.update({name: self.best(name) for name in contestants})
-
-    def best(self, name):
-        return min(self.seconds[name], default=None)
-
-
-class Table:
-    """All results in one, by section; ratios are to what the section's columns name.
-
-    A column "/GEMM" has the time over that of the GEMM, a column "x peer" how many
-    times faster than the peer.
-    """
-
-    N_RATIOS = 7
-
-    def __init__(self):
-        self.lines = []
-
-    def section(self, title, *columns):
-        self.columns = columns
-        padding = [""] * (self.N_RATIOS - len(columns))
-        self.lines += [(), (title,)]
-        self.lines.append(("", "seconds", *columns, *padding, "MB", "wanted"))
-
-    def add(self, what, seconds, beside, *, memory=None, wanted=""):
-        """One line; ``beside`` has the seconds of others by the column's name."""
-        cells = [f"{seconds:.4f}"]
-        for column in self.columns:
-            other = beside.get(column)
-            if other is None:
-                cells.append("")
-            else:
-                over = seconds / other if column[0] == "/" else other / seconds
-                cells.append(f"{over:.2f}" if over < 100 else f"{over:.0f}")
-        cells += [""] * (self.N_RATIOS - len(self.columns))
-        mb = "" if memory is None else f"{memory:.0f}"
-        self.lines.append(("  " + what, *cells, mb, wanted))
-
-    def note(self, text):
-        self.lines.append(("  " + text,))
-
-    def __str__(self):
-        full = [line for line in self.lines if len(line) > 1]
-        widths = [max(map(len, column)) for column in zip(*full, strict=True)]
-        text = []
-        for line in self.lines:
-            cells = [
-                f"{cell:<{width}}" if i in (0, len(widths) - 1) else f"{cell:>{width}}"
-                for i, (cell, width) in enumerate(zip(line, widths, strict=False))
-            ]
-            text.append("  ".join(cells).rstrip())
-        return "\n".join(text)
-
-
 LEGEND = f"""\
 One thread, numpy {np.__version__}, cca_zoo {"there" if ZooCCA else "not installed"}.
 '/ ...': time over that of ...; 'x ...': times faster than ...; f32: given float32.
 MB: most memory at one time beyond the input. wanted: the goal, which fails no test."""
-
-
-@pytest.fixture(scope="module")
-def table(request):
-    table = Table()
-    yield table
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        print("\n\n" + LEGEND)
-        print(table)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    with threadpool_limits(limits=1):
-        yield
 
 
 # ---- fit -----------------------------------------------------------------------------
@@ -320,12 +217,11 @@ def both_dtypes(X, Y):
     }
 
 
-def test_fit_medium(benchmark, table):
+def test_fit_medium(benchmark, race, table):
     n, p, q, k, rounds = MEDIUM
     views = both_dtypes(*paired_rows(np.random.default_rng(0), n, p, q))
     contestants = fit_contestants(views, k)
     contestants["scikit-learn float64"] = partial(sklearn_cca, *views["float64"], k)
-    race = Race()
     race.run(benchmark, contestants, rounds, fewer={"scikit-learn float64": 1})
 
     table.section(f"fit, {n} x {p} and {q}, k = {k}", *FIT_COLUMNS)
@@ -335,12 +231,11 @@ def test_fit_medium(benchmark, table):
     check_fit(race, views, k)
 
 
-def test_fit_large(benchmark, table):
+def test_fit_large(benchmark, race, table):
     n, p, q, k, rounds = LARGE
     views = both_dtypes(*paired_rows(np.random.default_rng(0), n, p, q))
     contestants = fit_contestants(views, k)
     names = list(contestants)
-    race = Race()
     slow = {"cca_zoo float64": 2, "cca_zoo float32": 1}
     race.run(benchmark, contestants, rounds, fewer=slow)
     check_fit(race, views, k)
@@ -359,7 +254,7 @@ def test_fit_large(benchmark, table):
     table.note("scikit-learn is left out: more than a minute for each component.")
 
 
-def test_fit_wide(benchmark, table):
+def test_fit_wide(benchmark, race, table):
     n, p, q, k, rounds = WIDE
     X, Y = paired_rows(np.random.default_rng(0), n, p, q)
     columns = {
@@ -375,7 +270,6 @@ def test_fit_wide(benchmark, table):
     }
     if ZooCCA is not None:
         contestants["cca_zoo"] = partial(zoo_cca, X, Y, k)
-    race = Race()
     race.run(benchmark, contestants, rounds, fewer={"scikit-learn": 1})
 
     table.section(f"fit, {n} x {p} and {q}, k = {k}", *columns)
@@ -402,7 +296,7 @@ def test_fit_wide(benchmark, table):
         np.testing.assert_allclose(correlations(X @ left, Y @ right), 1.0, atol=1e-8)
 
 
-def test_growth(table):
+def test_growth(race, table):
     """Fit time in the number of rows, of columns and of components."""
     steps = {
         "n": [(n, 128, 16) for n in (10_000, 20_000, 40_000, 80_000)],
@@ -410,7 +304,6 @@ def test_growth(table):
         "k": [(20_000, 128, k) for k in (4, 16, 64, 128)],
     }
     rng = np.random.default_rng(0)
-    race = Race()
     for n, p, k in sorted({size for sizes in steps.values() for size in sizes}):
         X, Y = paired_rows(rng, n, p, p)
         for _ in range(3):
@@ -457,7 +350,7 @@ def draw_growth(steps, race, folder):
 # ---- transform and search ------------------------------------------------------------
 
 
-def test_transform(benchmark, table):
+def test_transform(benchmark, race, table):
     n, p, q, k, _ = LARGE
     views = both_dtypes(*paired_rows(np.random.default_rng(0), n, p, q))
     fitted = mapper(*(rows[:5_000] for rows in views["float64"]), k, "auto")
@@ -469,7 +362,6 @@ def test_transform(benchmark, table):
         contestants[f"transform {dtype}"] = partial(fitted.transform, X)
         contestants[f"GEMM {dtype}"] = partial(np.matmul, X, W)
         expected[dtype] = fitted.means_["X"] @ W
-    race = Race()
     race.run(benchmark, contestants, rounds=7)
 
     columns = {"/GEMM": "GEMM float64", "/f32 GEMM": "GEMM float32"}
@@ -490,7 +382,7 @@ def test_transform(benchmark, table):
         np.testing.assert_allclose(found, product - offset, atol=atol)
 
 
-def test_search(benchmark, table):
+def test_search(benchmark, race, table):
     """Top 10 by cosine of 1,000 queries among 100,000 gallery rows of 128 columns."""
     n_gallery, n_query, d, k = 100_000, 1_000, 128, 10
     X, Y = paired_rows(np.random.default_rng(0), n_gallery, d, d)
@@ -516,7 +408,6 @@ def test_search(benchmark, table):
             metric.prepare(Q)
         ),
     }
-    race = Race()
     race.run(benchmark, contestants, rounds=5, fewer={"scikit-learn, cosine": 2})
 
     columns = {
