@@ -260,8 +260,8 @@ class _Saver:
         values, arrays = found
         if values["start"] != self.start:
             raise self.checkpoint.of_another_fit(
-                "its rows, first weights or random numbers are not the same, as happens "
-                "where random_state is no number"
+                "its rows, first weights or random numbers are not the same, as "
+                "happens where random_state is no number"
             )
         parts = {"space": {}, "kept": {}, "optimiser": {}, "generator": {}}
         for name, array in arrays.items():
