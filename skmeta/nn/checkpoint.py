@@ -305,12 +305,17 @@ def optimiser_arrays(optimiser, space):
 
 def load_optimiser(optimiser, space, arrays):
     """Go on from what `optimiser_arrays` gave."""
-    names = {parameter: name for name, parameter in space.named_parameters()}
+    named = dict(space.named_parameters())
+    names = {parameter: name for name, parameter in named.items()}
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    known = {name: {} for name in names.values()}
+    known = {name: {} for name in named}
     for key, value in to_tensors(arrays).items():
         name, quantity = key.rsplit("/", 1)
-        known[name][quantity] = value
+        if value.shape == named[name].shape:
+            # A fused step goes through memory in order: that of weights and moments
+            # is to be the same, as where images are in channels_last.
+            value = torch.empty_like(named[name]).copy_(value)
+        known[name][quantity] = value.detach()
     state = {i: known[names[p]] for i, p in enumerate(parameters) if known[names[p]]}
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})

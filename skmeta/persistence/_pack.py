@@ -98,6 +98,12 @@ def _pack(value, memo):
         return packed("str_", "".join(value))
     if isinstance(value, np.generic | type):
         return value
+    if hasattr(value, "state_dict") and hasattr(value, "register_forward_hook"):
+        raise TypeError(
+            f"{name} is a module of torch. Its code is not in the file; save the "
+            "module's weights by torch.save, or pickle the estimator if whoever reads "
+            "it trusts you."
+        )
     if _is_ours(value):
         copy = object.__new__(kind)
         for key, part in vars(value).items():
