@@ -1,6 +1,5 @@
 """`NeuralSharedSpaceMapper`: neural encoders of views as a mapper."""
 
-import copy
 import warnings
 from numbers import Integral, Real
 from os import PathLike
@@ -8,8 +7,8 @@ from os import PathLike
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score, get_scorer, r2_score
-from sklearn.utils import ClassifierTags, RegressorTags, check_random_state
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import ClassifierTags, RegressorTags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,25 +17,16 @@ from skmeta._compat import (
     Interval,
     StrOptions,
     fit_context,
-    safe_indexing,
 )
+from skmeta._progress import Epochs, SupportsCallbacks
 from skmeta.core.device import OnDevice
 from skmeta.core.network import ACTIVATIONS, unit
 from skmeta.core.projection import float_dtype
-from skmeta.exceptions import RankWarning
-from skmeta.mapping import _neural_fit as nf
 from skmeta.mapping._base import BaseMapper, _two_arrays
-from skmeta.mapping._by_view import by_view
 from skmeta.mapping._fit import fit_blocks
+from skmeta.mapping._neural_fit import Job, encode, rows_of
 from skmeta.mapping._statistics import of_coordinates
-from skmeta.mapping._target import (
-    CLASSIFICATION,
-    REGRESSION,
-    read_classes,
-    read_numbers,
-)
-from skmeta.views import Views
-from skmeta.views._door import open_door
+from skmeta.mapping._target import CLASSIFICATION, REGRESSION
 
 # Of more training rows an even share gives the statistics of the coordinates.
 MAX_STATISTICS_ROWS = 2**17
@@ -54,7 +44,7 @@ def _predicts_classes(mapper):
     return mapper._target_loss == CLASSIFICATION
 
 
-class NeuralSharedSpaceMapper(BaseMapper):
+class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
     """Map two or more views of the same rows into one shared space by neural encoders.
 
     One encoder a view, trained together in torch so that the encodings of rows that
@@ -384,8 +374,23 @@ class NeuralSharedSpaceMapper(BaseMapper):
         ImportError
             If torch is not installed.
         """
-        previous = self._trained if self.warm_start else None
-        history = self._train(X, y, self.max_iter, previous)
+        job = Job(self, X, y, self._trained if self.warm_start else None)
+        with Epochs(self, X, y, self.max_iter) as epochs:
+            history, failure = job.train(
+                self.max_iter,
+                on_epoch_begin=lambda epoch: epochs.begin(),
+                on_epoch=lambda *_: epochs.end(
+                    lambda: vars(job.as_it_stands(job.blocks))
+                ),
+            )
+            job.reader.claim(self, X)
+            self._store(job, job.blocks)
+            self._rng = self._optimiser = None
+            if failure is not None:
+                raise failure
+            self.loss_curve_ = history.losses
+            self.validation_scores_ = history.scores
+            self.n_iter_ = len(history.losses)
         if not history.converged:
             warnings.warn(
                 f"The fit stopped at max_iter={self.max_iter} and was still improving; "
@@ -421,7 +426,17 @@ class NeuralSharedSpaceMapper(BaseMapper):
         ValueError
             As in `fit`, and if a transformer under ``views`` learns from rows.
         """
-        self._train(X, y, 1, self._trained, piece=True, classes=classes)
+        job = Job(self, X, y, self._trained, piece=True, classes=classes)
+        history, failure = job.train(1)
+        if not job.going_on:
+            job.reader.claim(self, X)
+            self.loss_curve_ = []
+        self._store(job, job.blocks)
+        if failure is not None:
+            raise failure
+        self._rng, self._optimiser = job.rng, history.optimiser_state
+        self.loss_curve_ = [*self.loss_curve_, *history.losses]
+        self.validation_scores_, self.n_iter_ = [], len(self.loss_curve_)
         return self
 
     @available_if(_predicts)
@@ -506,270 +521,11 @@ class NeuralSharedSpaceMapper(BaseMapper):
             return None
         return self.encoders_, self._learned, self._head
 
-    def _train(self, X, y, max_iter, previous, *, piece=False, classes=None):
-        nn = nf.torch_backend()
-        hidden = nf.widths(self.hidden_layer_sizes)
-        terms = nf.terms_of(nn, self.loss, self.alignment)
-        device = nn.resolve_device(self.device)
-        going_on = piece and previous is not None
-        kind = self._check_form(terms, X)
-        if going_on:
-            reader = self._reader
-            blocks = reader.read(self, X, y)
-            if absent := [n for n in reader.names if n not in blocks.arrays]:
-                raise ValueError(f"View {absent[0]!r} is not there to be trained on.")
-        else:
-            reader = open_door(self.views, X)
-            self._check_fusion(reader.names)
-            if piece:
-                reader.check_streams()
-            blocks = reader.fit(self, X, y)
-        blocks = nf.on_host(blocks)
-        shapes = reader.shapes or {}
-        self._check_encoders(nn, reader.names, shapes)
-        target = self._read_target(kind, y, classes, going_on)
-        state = self.random_state if not going_on or self._rng is None else self._rng
-        rng = check_random_state(state)
-        arrays = [blocks.arrays[name] for name in reader.names]
-        masks = [blocks.mask(name) for name in reader.names]
-        ids = [nn.identical_rows(array) for array in arrays]
-        fraction = self.validation_fraction if self.early_stopping and not piece else 0
-        training, validation = nf.split(ids, masks, fraction, rng)
-        self._check_batches(terms, min(self.batch_size, len(training)))
-
-        seed = int(rng.randint(np.iinfo(np.int32).max))
-        widths = {n: (blocks.arrays[n].shape[1], shapes.get(n)) for n in reader.names}
-        if previous is not None:
-            inputs = self._same_inputs(reader)
-        else:
-            standardize = by_view(self.standardize, reader.names, "standardize", True)
-            inputs = nf.inputs_of(blocks, standardize, shapes)
-        generator = nn.torch_generator(seed)
-        outputs = None
-        if self._target_loss is not None:
-            self._check_outputs(target, len(reader.names))
-            outputs = target.n_outputs if self.head == "linear" else None
-        with nn.torch_randomness(seed, device, self.encoders or {}):
-            space = nn.make_space(
-                widths,
-                self.encoders or {},
-                self.n_components,
-                hidden,
-                terms,
-                generator=generator,
-                head=outputs,
-                fusion=self._head_fusion(reader.names),
-                augment=self._augmentations(nn, reader.names),
-                activation=self.activation,
-                dropout=self.dropout,
-                layer_norm=self.layer_norm,
-            )
-            if previous is not None:
-                nn.start_from(space, reader.names, *previous)
-            space.to(device)
-            data = nn.make_data(
-                arrays,
-                inputs,
-                masks,
-                ids,
-                device,
-                shapes=[shapes.get(name) for name in reader.names],
-                target=None if target is None else target.values,
-            )
-            plan = nn.Plan(
-                batch_size=self.batch_size,
-                max_iter=max_iter,
-                learning_rate=self.learning_rate_init,
-                weight_decay=self.weight_decay,
-                warmup=0.0 if piece else self.warmup_fraction,
-                schedule="constant" if piece else self.learning_rate,
-                max_norm=self.max_grad_norm,
-                n_iter_no_change=self.n_iter_no_change,
-                tol=self.tol,
-                precision=self.precision,
-                compile=self.compile,
-            )
-
-            def trained(space):
-                return nn.read_space(space, reader.names, inputs, shapes)
-
-            score = None
-            if len(validation):
-                score = self._validation_score(
-                    nn, terms, data, validation, reader, blocks, X, y, target, trained
-                )
-            history, failure = None, None
-            try:
-                history = nn.train(
-                    space,
-                    nn.objective(terms),
-                    data,
-                    training,
-                    plan,
-                    rng,
-                    score=score,
-                    checkpoint=self._checkpoint(nn, blocks, target, piece),
-                    generators=[generator, *nn.global_generators(self.encoders or {})],
-                    optimiser_state=self._optimiser if going_on else None,
-                )
-            except FloatingPointError as error:
-                failure = error
-        if not going_on:
-            reader.claim(self, X)
-        self._rng = self._optimiser = None
-        if piece and failure is None:
-            self._rng, self._optimiser = rng, history.optimiser_state
-        self._store(reader, trained(space), terms[0].loss, blocks, target)
-        if failure is not None:
-            raise failure
-        if going_on:
-            self.loss_curve_ = [*self.loss_curve_, *history.losses]
-        else:
-            self.loss_curve_ = history.losses
-        self.validation_scores_ = history.scores
-        self.n_iter_ = len(self.loss_curve_)
-        return history
-
-    def _check_form(self, terms, X):
-        """A target takes the y slot, so that views have to come otherwise."""
-        losses = {term.loss.kind: term.name for term in terms}
-        kind = "numbers" if self._target_loss == REGRESSION else None
-        if "labels" in losses or self._target_loss == CLASSIFICATION:
-            if kind == "numbers":
-                raise ValueError(
-                    f"loss={self.loss!r} is against numbers and {losses['labels']!r} "
-                    "against labels; y can only be one of them."
-                )
-            kind = "labels"
-        if kind and self.views is None and not isinstance(X, Views):
-            raise ValueError(
-                f"loss={self.loss!r} is against y, and without views= an array y is "
-                "the second view. Say by views= which columns of X are which view, or "
-                "pass X as a Views."
-            )
-        if self._target_loss is not None and self.fusion == "posterior":
-            raise ValueError(
-                f"With loss={self.loss!r} the head is trained on the fused "
-                "coordinates, and those of fusion='posterior' are only known "
-                "afterwards; choose 'concat', 'mean' or a view."
-            )
-        return kind
-
-    def _check_encoders(self, nn, names, shapes):
-        for parameter in ("encoders", "augment"):
-            given = getattr(self, parameter)
-            if unknown := [n for n in given or {} if n not in names]:
-                raise ValueError(
-                    f"{parameter}= names view {unknown[0]!r}; the views are "
-                    f"{list(names)}."
-                )
-        for name, encoder in (self.encoders or {}).items():
-            nn.check_encoder(encoder, name, shapes.get(name))
-
-    def _augmentations(self, nn, names):
-        return {
-            name: nn.get_augmentation(function)
-            for name, function in (self.augment or {}).items()
-        }
-
-    def _read_target(self, kind, y, classes, going_on):
-        name = f"{type(self).__name__} with loss={self.loss!r}"
-        if kind == "labels":
-            known = self.classes_ if going_on else classes
-            return read_classes(y, name, None if known is None else np.unique(known))
-        if kind == "numbers":
-            scaling = self._target_scaling if going_on else None
-            standardize = self.standardize is not False and self.head == "linear"
-            return read_numbers(y, name, standardize=standardize, scaling=scaling)
-        return None
-
-    def _check_outputs(self, target, n_views):
-        if self.head == "linear":
-            return
-        width = self.n_components * (n_views if self.fusion == "concat" else 1)
-        if width != target.n_outputs:
-            what = "classes" if self._target_loss == CLASSIFICATION else "columns of y"
-            raise ValueError(
-                f"With head=None the {width} fused coordinates are compared with the "
-                f"target, which has {target.n_outputs} {what}; choose n_components "
-                "to match, or head='linear'."
-            )
-
-    def _head_fusion(self, names):
-        return self.fusion if self.fusion not in names else names.index(self.fusion)
-
-    def _same_inputs(self, reader):
-        """Means and scales of the columns that a fit goes on from."""
-        known = self._reader
-        found = reader.names, reader.n_features, reader.shapes, self.n_components
-        expected = known.names, known.n_features, known.shapes, self._n_components
-        if found != expected:
-            raise ValueError(
-                "The fit would go on from weights of other views, columns or "
-                f"components: {known.n_features} and {self._n_components} components "
-                f"beside {reader.n_features} and {self.n_components} components. Set "
-                "warm_start=False to start anew."
-            )
-        return [
-            tuple(
-                np.repeat(a, known.n_features[name] // len(a))
-                for a in (self.encoders_[name].means, self.encoders_[name].scales)
-            )
-            for name in reader.names
-        ]
-
-    def _check_batches(self, terms, n):
-        k = self.n_components
-        if not any(term.loss.whitened for term in terms):
-            return
-        if n <= k:
-            raise ValueError(
-                f"With loss={self.loss!r} a batch must have more rows than components, "
-                f"or every correlation in it is 1; got {n} rows and {k} components. "
-                "Raise batch_size, or choose loss='cca_ey', which is made for small "
-                "batches."
-            )
-        if n < 4 * k:
-            warnings.warn(
-                f"A batch of {n} rows says little about {k} components: their "
-                "correlations in it are near 1 whatever the rows are. Take at least "
-                f"{4 * k} rows, or loss='cca_ey'.",
-                RankWarning,
-                stacklevel=5,
-            )
-
-    def _checkpoint(self, nn, blocks, target, piece):
-        if self.checkpoint is None or piece:
-            return None
-        parameters = self.get_params(deep=False)
-        for name in ("checkpoint", "device"):
-            parameters.pop(name)
-        arrays = [*blocks.arrays.values(), *blocks.present.values()]
-        if target is not None:
-            arrays.append(target.values)
-        return nn.Checkpoint(self.checkpoint, nn.fingerprint(parameters, arrays))
-
-    def _validation_score(
-        self, nn, terms, data, rows, reader, blocks, X, y, target, trained
-    ):
-        """``space -> score`` of held-out rows."""
-        if self.scoring is None or self.scoring == "loss":
-            return nn.validation_score(terms, data, rows, scoring=self.scoring)
-        scorer = get_scorer(self.scoring)
-        probe = copy.copy(self)
-        reader.claim(probe, X)
-        held = nf.rows_of(blocks, rows)
-        X, y = safe_indexing(X, rows), None if y is None else safe_indexing(y, rows)
-
-        def score(space):
-            probe._store(reader, trained(space), terms[0].loss, held, target)
-            return float(scorer(probe, X, y))
-
-        return score
-
-    def _store(self, reader, trained, loss, blocks, target):
-        networks, learned, head = trained
-        self._reader = reader
+    def _store(self, job, blocks):
+        """Keep what a job has trained, and how the coordinates of rows vary."""
+        networks, learned, head = job.trained()
+        loss, target = job.terms[0].loss, job.target
+        self._reader = job.reader
         self._dtypes = {n: float_dtype(a.dtype) for n, a in blocks.arrays.items()}
         self.encoders_, self._unit, self._turns = networks, loss.cosine, None
         self._learned, self._head = learned, head
@@ -784,11 +540,11 @@ class NeuralSharedSpaceMapper(BaseMapper):
             self.intercept_ = head[1] * target.scales + target.means
         every = -(-blocks.n_rows // MAX_STATISTICS_ROWS)
         if every > 1:
-            blocks = nf.rows_of(blocks, np.arange(0, blocks.n_rows, every))
+            blocks = rows_of(blocks, np.arange(0, blocks.n_rows, every))
         coordinates = self._encode_all(blocks)
         if loss.whitened:
             coordinates = self._align(coordinates, blocks)
-        found = of_coordinates(coordinates, blocks, reader.names)
+        found = of_coordinates(coordinates, blocks, job.reader.names)
         self._offsets, self._scales = found.offsets, found.scales
         self.score_covariance_ = found.covariance
         self.correlations_ = found.correlations
@@ -821,7 +577,7 @@ class NeuralSharedSpaceMapper(BaseMapper):
         return coordinates
 
     def _encode(self, name, array):
-        Z = nf.encode(self.encoders_[name], array)
+        Z = encode(self.encoders_[name], array)
         if self._turns is not None:
             means, weights = self._turns[name]
             Z = ((Z - means) @ weights).astype(np.float32)

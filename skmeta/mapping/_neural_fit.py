@@ -1,26 +1,24 @@
 """From checked views to trained encoders: what a fit of a neural mapper does."""
 
-from typing import NamedTuple
+import copy
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from sklearn.metrics import get_scorer
+from sklearn.utils import check_random_state
 
+from skmeta._compat import safe_indexing
 from skmeta.core.convnet import ConvNetwork
 from skmeta.core.convnet import forward as convolve
 from skmeta.core.device import OnDevice
 from skmeta.core.network import Network, forward, standardisation
+from skmeta.mapping import _neural_checks as checks
+from skmeta.mapping._by_view import by_view
+from skmeta.views._door import open_door
 
 # With fewer rows than this there are none to spare for validation.
 MIN_ROWS_TO_SPLIT = 20
-
-
-class Trained(NamedTuple):
-    """What training leaves, as numpy."""
-
-    networks: dict  # of each view
-    learned: dict  # by loss: its scalars
-    head: tuple | None  # coefficients (n_outputs, n_fused) and intercepts (n_outputs,)
 
 
 def torch_backend():
@@ -63,39 +61,6 @@ def rows_of(blocks, rows):
         present={name: mask[rows] for name, mask in blocks.present.items()},
         n_rows=len(rows),
     )
-
-
-def widths(hidden_layer_sizes):
-    """Widths of hidden layers, of what a user may give."""
-    found = tuple(np.atleast_1d(hidden_layer_sizes).tolist())
-    if any(not isinstance(w, int) or w < 1 for w in found):
-        raise ValueError(
-            "hidden_layer_sizes must be whole numbers from 1, one a hidden layer; got "
-            f"{hidden_layer_sizes!r}."
-        )
-    return found
-
-
-def terms_of(nn, loss, alignment):
-    """The loss, and what is added to it, as terms of an objective."""
-    main = nn.get_loss(loss)
-    terms = [nn.Term(loss if isinstance(loss, str) else "callable", main)]
-    if not isinstance(alignment, dict):
-        alignment = {"info_nce": float(alignment)} if alignment else {}
-    for name, weight in alignment.items():
-        if name == loss or name not in nn.LOSSES or nn.LOSSES[name].kind == "target":
-            known = [
-                k for k, v in nn.LOSSES.items() if v.kind != "target" and k != loss
-            ]
-            raise ValueError(
-                f"alignment= adds losses to loss={loss!r} by their weights, of "
-                f"{known}; got {name!r}."
-            )
-        if not weight >= 0:
-            raise ValueError(f"Weights of alignment= are 0 or more; got {weight!r}.")
-        if weight:
-            terms.append(nn.Term(name, nn.LOSSES[name], float(weight)))
-    return tuple(terms)
 
 
 def inputs_of(blocks, standardize, shapes):
@@ -141,3 +106,198 @@ def _joined(ids, masks):
     ends = [np.concatenate(side) for side in zip(*links, strict=True)]
     graph = coo_array((np.ones(len(ends[0])), tuple(ends)), shape=(n, n))
     return connected_components(graph, directed=False)[1]
+
+
+class Job:
+    """A fit of a neural mapper: checked rows, and what they are trained with.
+
+    ``previous`` are the networks, learned scalars and head that it goes on from, or
+    None; with ``piece`` the rows are one piece of more to come.
+    """
+
+    def __init__(self, mapper, X, y, previous, *, piece=False, classes=None):
+        self.mapper, self.X, self.y, self.piece = mapper, X, y, piece
+        self.nn = nn = torch_backend()
+        self.hidden = checks.widths(mapper.hidden_layer_sizes)
+        self.terms = checks.terms_of(nn, mapper.loss, mapper.alignment)
+        self.device = nn.resolve_device(mapper.device)
+        self.previous, self.going_on = previous, piece and previous is not None
+        kind = checks.target_kind(mapper, self.terms, X)
+        self.reader, self.blocks = self._read()
+        self.shapes = self.reader.shapes or {}
+        names = self.reader.names
+        checks.check_by_view(mapper, nn, names, self.shapes)
+        self.target = checks.read_target(
+            mapper,
+            kind,
+            y,
+            mapper.classes_ if self.going_on and kind == "labels" else classes,
+            mapper._target_scaling if self.going_on and kind == "numbers" else None,
+        )
+        if self.terms[0].loss.kind == "target":
+            checks.check_outputs(mapper, self.target, len(names))
+        self.rng = check_random_state(
+            mapper._rng if self.going_on and mapper._rng else mapper.random_state
+        )
+        self.arrays = [self.blocks.arrays[name] for name in names]
+        self.masks = [self.blocks.mask(name) for name in names]
+        self.ids = [nn.identical_rows(array) for array in self.arrays]
+        fraction = mapper.validation_fraction * (mapper.early_stopping and not piece)
+        self.rows, self.held = split(self.ids, self.masks, fraction, self.rng)
+        n_batch = min(mapper.batch_size, len(self.rows))
+        checks.check_batches(mapper, self.terms, n_batch)
+        if previous is not None:
+            self.inputs = checks.same_inputs(mapper, self.reader)
+        else:
+            wanted = by_view(mapper.standardize, names, "standardize", True)
+            self.inputs = inputs_of(self.blocks, wanted, self.shapes)
+
+    def _read(self):
+        mapper = self.mapper
+        if self.going_on:
+            reader = mapper._reader
+            blocks = reader.read(mapper, self.X, self.y)
+            if absent := [n for n in reader.names if n not in blocks.arrays]:
+                raise ValueError(f"View {absent[0]!r} is not there to be trained on.")
+            return reader, on_host(blocks)
+        reader = open_door(mapper.views, self.X)
+        mapper._check_fusion(reader.names)
+        if self.piece:
+            reader.check_streams()
+        return reader, on_host(reader.fit(mapper, self.X, self.y))
+
+    def train(self, max_iter, **hooks):
+        """Train; a `FloatingPointError` leaves the last finite weights.
+
+        Parameters
+        ----------
+        max_iter : int
+        **hooks
+            ``on_epoch_begin`` and ``on_epoch`` of `skmeta.nn.training.train`.
+
+        Returns
+        -------
+        history : History or None
+        failure : FloatingPointError or None
+        """
+        nn, mapper = self.nn, self.mapper
+        encoders = mapper.encoders or {}
+        seed = int(self.rng.randint(np.iinfo(np.int32).max))
+        generator = nn.torch_generator(seed)
+        with nn.torch_randomness(seed, self.device, encoders):
+            self.space = self._space(generator)
+            data = nn.make_data(
+                self.arrays,
+                self.inputs,
+                self.masks,
+                self.ids,
+                self.device,
+                shapes=[self.shapes.get(name) for name in self.reader.names],
+                target=None if self.target is None else self.target.values,
+            )
+            score = None
+            if len(self.held):
+                score = self._score(data)
+            try:
+                history = nn.train(
+                    self.space,
+                    nn.objective(self.terms),
+                    data,
+                    self.rows,
+                    self._plan(max_iter),
+                    self.rng,
+                    score=score,
+                    checkpoint=self._checkpoint(),
+                    generators=[
+                        generator,
+                        *nn.global_generators(encoders, self.device),
+                    ],
+                    optimiser_state=mapper._optimiser if self.going_on else None,
+                    **hooks,
+                )
+            except FloatingPointError as error:
+                return None, error
+        return history, None
+
+    def trained(self):
+        """Networks by view, learned scalars by loss, and head, as numpy."""
+        return self.nn.read_space(
+            self.space, self.reader.names, self.inputs, self.shapes
+        )
+
+    def _space(self, generator):
+        mapper, nn, names = self.mapper, self.nn, self.reader.names
+        outputs = None
+        if self.terms[0].loss.kind == "target" and mapper.head == "linear":
+            outputs = self.target.n_outputs
+        fusion = mapper.fusion
+        space = nn.make_space(
+            {n: (self.blocks.arrays[n].shape[1], self.shapes.get(n)) for n in names},
+            mapper.encoders or {},
+            mapper.n_components,
+            self.hidden,
+            self.terms,
+            generator=generator,
+            head=outputs,
+            fusion=names.index(fusion) if fusion in names else fusion,
+            augment={
+                name: nn.get_augmentation(function)
+                for name, function in (mapper.augment or {}).items()
+            },
+            activation=mapper.activation,
+            dropout=mapper.dropout,
+            layer_norm=mapper.layer_norm,
+        )
+        if self.previous is not None:
+            nn.start_from(space, names, *self.previous)
+        return space.to(self.device)
+
+    def _plan(self, max_iter):
+        mapper = self.mapper
+        return self.nn.Plan(
+            batch_size=mapper.batch_size,
+            max_iter=max_iter,
+            learning_rate=mapper.learning_rate_init,
+            weight_decay=mapper.weight_decay,
+            warmup=0.0 if self.piece else mapper.warmup_fraction,
+            schedule="constant" if self.piece else mapper.learning_rate,
+            max_norm=mapper.max_grad_norm,
+            n_iter_no_change=mapper.n_iter_no_change,
+            tol=mapper.tol,
+            precision=mapper.precision,
+            compile=mapper.compile,
+        )
+
+    def _checkpoint(self):
+        if self.mapper.checkpoint is None or self.piece:
+            return None
+        parameters = self.mapper.get_params(deep=False)
+        for name in ("checkpoint", "device"):
+            parameters.pop(name)
+        arrays = [*self.arrays, *self.masks]
+        if self.target is not None:
+            arrays.append(self.target.values)
+        fingerprint = self.nn.fingerprint(parameters, arrays)
+        return self.nn.Checkpoint(self.mapper.checkpoint, fingerprint)
+
+    def _score(self, data):
+        """``space -> score`` of the rows that are held out."""
+        scoring, rows = self.mapper.scoring, self.held
+        if scoring is None or scoring == "loss":
+            return self.nn.validation_score(self.terms, data, rows, scoring=scoring)
+        scorer = get_scorer(scoring)
+        blocks = rows_of(self.blocks, rows)
+        X = safe_indexing(self.X, rows)
+        y = None if self.y is None else safe_indexing(self.y, rows)
+        return lambda space: float(scorer(self.as_it_stands(blocks), X, y))
+
+    def as_it_stands(self, blocks):
+        """A copy of the mapper with the weights that training has come to.
+
+        Statistics of the coordinates are those of ``blocks``.
+        """
+        mapper = copy.copy(self.mapper)
+        if not self.going_on:
+            self.reader.claim(mapper, self.X)
+        mapper._store(self, blocks)
+        return mapper

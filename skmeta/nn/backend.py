@@ -139,9 +139,14 @@ def _augmentation(functions, generator):
     return change
 
 
-def global_generators(encoders):
+def global_generators(encoders, device):
     """Generators that modules of the user's draw from."""
-    return [torch.default_generator] if _are_foreign(encoders) else []
+    if not _are_foreign(encoders):
+        return []
+    found = [torch.default_generator]
+    if device.type == "cuda":
+        found.append(torch.cuda.default_generators[device.index or 0])
+    return found
 
 
 def _are_foreign(encoders):

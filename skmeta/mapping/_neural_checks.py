@@ -1,0 +1,153 @@
+"""What a neural mapper is given, held against what it can do."""
+
+import warnings
+
+import numpy as np
+
+from skmeta.exceptions import RankWarning
+from skmeta.mapping._target import (
+    CLASSIFICATION,
+    REGRESSION,
+    read_classes,
+    read_numbers,
+)
+from skmeta.views import Views
+
+
+def widths(hidden_layer_sizes):
+    """Widths of hidden layers, of what a user may give."""
+    found = tuple(np.atleast_1d(hidden_layer_sizes).tolist())
+    if any(not isinstance(w, int) or w < 1 for w in found):
+        raise ValueError(
+            "hidden_layer_sizes must be whole numbers from 1, one a hidden layer; got "
+            f"{hidden_layer_sizes!r}."
+        )
+    return found
+
+
+def terms_of(nn, loss, alignment):
+    """The loss, and what is added to it, as terms of an objective."""
+    main = nn.get_loss(loss)
+    terms = [nn.Term(loss if isinstance(loss, str) else "callable", main)]
+    if not isinstance(alignment, dict):
+        alignment = {"info_nce": float(alignment)} if alignment else {}
+    for name, weight in alignment.items():
+        if name == loss or name not in nn.LOSSES or nn.LOSSES[name].kind == "target":
+            known = [
+                k for k, v in nn.LOSSES.items() if v.kind != "target" and k != loss
+            ]
+            raise ValueError(
+                f"alignment= adds losses to loss={loss!r} by their weights, of "
+                f"{known}; got {name!r}."
+            )
+        if not weight >= 0:
+            raise ValueError(f"Weights of alignment= are 0 or more; got {weight!r}.")
+        if weight:
+            terms.append(nn.Term(name, nn.LOSSES[name], float(weight)))
+    return tuple(terms)
+
+
+def target_kind(mapper, terms, X):
+    """What y has to be: "numbers", "labels" or None.
+
+    A target takes the y slot, so that views have to come otherwise.
+    """
+    losses = {term.loss.kind: term.name for term in terms}
+    kind = "numbers" if mapper.loss == REGRESSION else None
+    if "labels" in losses or mapper.loss == CLASSIFICATION:
+        if kind == "numbers":
+            raise ValueError(
+                f"loss={mapper.loss!r} is against numbers and {losses['labels']!r} "
+                "against labels; y can only be one of them."
+            )
+        kind = "labels"
+    if kind and mapper.views is None and not isinstance(X, Views):
+        raise ValueError(
+            f"loss={mapper.loss!r} is against y, and without views= an array y is the "
+            "second view. Say by views= which columns of X are which view, or pass X "
+            "as a Views."
+        )
+    if "target" in losses and mapper.fusion == "posterior":
+        raise ValueError(
+            f"With loss={mapper.loss!r} the head is trained on the fused coordinates, "
+            "and those of fusion='posterior' are only known afterwards; choose "
+            "'concat', 'mean' or a view."
+        )
+    return kind
+
+
+def read_target(mapper, kind, y, classes, scaling):
+    """The target of a kind; ``classes`` and ``scaling`` are those known beforehand."""
+    name = f"{type(mapper).__name__} with loss={mapper.loss!r}"
+    if kind == "labels":
+        return read_classes(y, name, None if classes is None else np.unique(classes))
+    if kind == "numbers":
+        standardize = mapper.standardize is not False and mapper.head == "linear"
+        return read_numbers(y, name, standardize=standardize, scaling=scaling)
+    return None
+
+
+def check_by_view(mapper, nn, names, shapes):
+    """Encoders and augmentations are of views that are there, and fit them."""
+    for parameter in ("encoders", "augment"):
+        given = getattr(mapper, parameter)
+        if unknown := [n for n in given or {} if n not in names]:
+            raise ValueError(
+                f"{parameter}= names view {unknown[0]!r}; the views are {list(names)}."
+            )
+    for name, encoder in (mapper.encoders or {}).items():
+        nn.check_encoder(encoder, name, shapes.get(name))
+
+
+def check_outputs(mapper, target, n_views):
+    """Without a head the coordinates are as many as the target has columns."""
+    width = mapper.n_components * (n_views if mapper.fusion == "concat" else 1)
+    if mapper.head is None and width != target.n_outputs:
+        what = "columns of y" if target.classes is None else "classes"
+        raise ValueError(
+            f"With head=None the {width} fused coordinates are compared with the "
+            f"target, which has {target.n_outputs} {what}; choose n_components to "
+            "match, or head='linear'."
+        )
+
+
+def check_batches(mapper, terms, n):
+    """A loss that whitens needs more rows in a batch than components."""
+    k = mapper.n_components
+    if not any(term.loss.whitened for term in terms):
+        return
+    if n <= k:
+        raise ValueError(
+            f"With loss={mapper.loss!r} a batch must have more rows than components, "
+            f"or every correlation in it is 1; got {n} rows and {k} components. Raise "
+            "batch_size, or choose loss='cca_ey', which is made for small batches."
+        )
+    if n < 4 * k:
+        warnings.warn(
+            f"A batch of {n} rows says little about {k} components: their "
+            "correlations in it are near 1 whatever the rows are. Take at least "
+            f"{4 * k} rows, or loss='cca_ey'.",
+            RankWarning,
+            stacklevel=6,
+        )
+
+
+def same_inputs(mapper, reader):
+    """Means and scales of the columns, of a mapper whose fit is gone on with."""
+    known = mapper._reader
+    found = reader.names, reader.n_features, reader.shapes, mapper.n_components
+    expected = known.names, known.n_features, known.shapes, mapper._n_components
+    if found != expected:
+        raise ValueError(
+            "The fit would go on from weights of other views, columns or components: "
+            f"{known.n_features} and {mapper._n_components} components beside "
+            f"{reader.n_features} and {mapper.n_components} components. Set "
+            "warm_start=False to start anew."
+        )
+    return [
+        tuple(
+            np.repeat(a, known.n_features[name] // len(a))
+            for a in (mapper.encoders_[name].means, mapper.encoders_[name].scales)
+        )
+        for name in reader.names
+    ]
