@@ -15,7 +15,7 @@ COLUMNS = ColumnTransformer(
 
 
 NEURAL = NeuralSharedSpaceMapper(
-    n_components=4, hidden_layer_sizes=(8,), max_iter=5, random_state=0
+    n_components=4, hidden_layer_sizes=(8,), dropout=0.0, max_iter=5, random_state=0
 )
 SUPERVISED = NeuralSharedSpaceMapper(
     n_components=4,
@@ -23,6 +23,7 @@ SUPERVISED = NeuralSharedSpaceMapper(
     hidden_layer_sizes=(16,),
     max_iter=20,
     learning_rate_init=0.03,
+    dropout=0.0,
     early_stopping=False,
     random_state=0,
 )

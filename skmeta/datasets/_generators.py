@@ -44,9 +44,10 @@ def make_paired_views(
         and leaves their correlations. At 0 a view has only the rank of its shared and
         private factors.
     nonlinear : bool, default=False
-        Whether each column becomes ``exp(column / its standard deviation)``, skewed
-        as sizes, counts and prices are. A linear method then reaches less than
-        `correlations`; its logarithm brings each column back.
+        Whether every second view (the second, the fourth, ...) holds squares of its
+        factors, ``(factor ** 2 - 1) / sqrt(2)``, in their place. What it shares with
+        its neighbours is then there for nonlinear methods alone: the population
+        canonical correlations of two such views are zero.
     random_state : int, RandomState instance or None, default=None
         Pass an int for the same rows at each call.
 
@@ -57,16 +58,18 @@ def make_paired_views(
             Under the names ``"view0"``, ``"view1"``, and so on.
         ``correlations`` : ndarray (n_shared,)
             Population canonical correlations, descending; with ``nonlinear=True``
-            those of the columns' logarithms. No functions of two views, linear or
-            not, correlate more than the first (Lancaster 1957).
+            the largest correlations of functions of the views' factors (those of
+            their squares). No functions of two views, linear or not, correlate more
+            than the first (Lancaster 1957).
         ``shared`` : ndarray (n_samples, n_shared)
             The shared factors.
         ``scores`` : dict of view to ndarray (n_samples, n_shared)
             Each view's copy of the shared factors: its population canonical variates,
-            of unit variance.
+            of unit variance; with ``nonlinear=True`` the standardised squares.
         ``weights`` : dict of view to ndarray (n_features, n_shared)
-            Its population canonical weights: with ``nonlinear=False``,
-            ``views[name] @ weights[name]`` is ``scores[name]``.
+            Its population canonical weights: ``views[name] @ weights[name]`` is
+            ``scores[name]``, and with ``nonlinear=True``, in the first, the third, ...
+            view, what is squared there.
 
     References
     ----------
@@ -93,13 +96,16 @@ def make_paired_views(
     names = [f"view{i}" for i in range(len(n_features))]
     shared = rng.standard_normal((n_samples, len(rho)))  # (n_samples, n_shared)
     views, scores, weights = {}, {}, {}
-    for name, p in zip(names, n_features, strict=True):
-        # Unit variance, and correlation rho_k with every other view's k-th score.
+    # Squares of normal factors of correlation r correlate by r**2 (Lancaster 1957).
+    r = np.sqrt(rho) if nonlinear else rho
+    for i, (name, p) in enumerate(zip(names, n_features, strict=True)):
+        # Unit variance, and correlation r_k with every other view's k-th factor.
         own = rng.standard_normal(shared.shape)
-        s = np.sqrt(rho) * shared + np.sqrt(1.0 - rho) * own
-        X, W, scale = _mixed(s, p, noise, rng)
-        views[name] = np.exp(X / scale) if nonlinear else X
-        scores[name], weights[name] = s, W
+        factors = np.sqrt(r) * shared + np.sqrt(1.0 - r) * own
+        squares = (factors**2 - 1) / np.sqrt(2)  # of unit variance, too
+        shown = squares if nonlinear and i % 2 else factors
+        views[name], weights[name] = _mixed(shown, p, noise, rng)
+        scores[name] = squares if nonlinear else factors
     return Bunch(
         views=Views(**views),
         correlations=rho,
@@ -110,7 +116,7 @@ def make_paired_views(
 
 
 def _mixed(s, p, noise, rng):
-    """A view of p columns with the scores s, its weights, its columns' deviations.
+    """A view of p columns with the scores s, and its weights.
 
     With W (p, K) and L (p, q) orthonormal and orthogonal to each other,
 
@@ -130,9 +136,7 @@ def _mixed(s, p, noise, rng):
     noise_rows = rng.standard_normal((n, p))
     noise_rows -= (noise_rows @ W) @ W.T
     X = s @ W.T + PRIVATE_SCALE * (t @ L.T) + noise * noise_rows  # (n, p)
-    of_W, of_L = np.sum(W**2, axis=1), np.sum(L**2, axis=1)
-    variance = of_W + PRIVATE_SCALE**2 * of_L + noise**2 * (1.0 - of_W)
-    return X, W, np.sqrt(variance)
+    return X, W
 
 
 def _is_integer(value):
@@ -185,6 +189,6 @@ def _check_scalars(n_samples, noise, nonlinear):
         )
     if not isinstance(nonlinear, (bool, np.bool_)):
         raise ValueError(
-            f"nonlinear is {nonlinear!r}, expected a bool: pass True for skewed "
-            "columns or False for Gaussian ones."
+            f"nonlinear is {nonlinear!r}, expected a bool: pass True for squares "
+            "in every second view or False for factors alone."
         )

@@ -67,8 +67,9 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         an empty tuple is a linear map.
     activation : str, default="relu"
         Of these hidden layers: "identity", "relu", "tanh", "logistic", "gelu", "silu".
-    dropout : float, default=0.0
-        Share of the hidden units that are zero in a step of training.
+    dropout : float, default=0.5
+        Share of the hidden units that are zero in a step of training; the narrower the
+        layers, the less of it is right.
     layer_norm : bool, default=False
         Whether these hidden layers are normalised [10]_ before the activation.
     encoders : dict of str to encoder, default=None
@@ -118,7 +119,7 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         Decoupled decay of the weight matrices.
     max_grad_norm : float or None, default=None
         Longest gradient; longer ones are cut to it.
-    max_iter : int, default=200
+    max_iter : int, default=100
         Passes over the rows, at most.
     early_stopping : bool, default=True
         Whether some rows are held out, the fit stops when their score no longer rises,
@@ -282,7 +283,7 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         views=None,
         hidden_layer_sizes=(256,),
         activation="relu",
-        dropout=0.0,
+        dropout=0.5,
         layer_norm=False,
         encoders=None,
         augment=None,
@@ -297,7 +298,7 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         warmup_fraction=0.0,
         weight_decay=1e-2,
         max_grad_norm=None,
-        max_iter=200,
+        max_iter=100,
         early_stopping=True,
         validation_fraction=0.1,
         scoring=None,

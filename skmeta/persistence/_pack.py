@@ -7,6 +7,7 @@ of these, in a copy that shares the arrays; arrays on a device come to the host.
 """
 
 import json
+import os
 import sys
 from collections import OrderedDict
 from functools import cached_property
@@ -20,6 +21,9 @@ from skmeta._compat import to_host
 
 # The attribute that says where the rows of `fit` were: what is loaded is on the host.
 PLACE = "_like"
+
+# What watches a fit is no part of what was fitted.
+CALLBACKS = "_skl_callbacks"
 
 SCALARS = (bool, int, float, str, type(None))
 
@@ -98,6 +102,8 @@ def _pack(value, memo):
         return packed("str_", "".join(value))
     if isinstance(value, np.generic | type):
         return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if hasattr(value, "state_dict") and hasattr(value, "register_forward_hook"):
         raise TypeError(
             f"{name} is a module of torch. Its code is not in the file; save the "
@@ -109,6 +115,7 @@ def _pack(value, memo):
         for key, part in vars(value).items():
             if not isinstance(getattr(kind, key, None), cached_property):
                 vars(copy)[key] = None if key == PLACE else pack(part, memo)
+        vars(copy).pop(CALLBACKS, None)
         return copy
     if hasattr(value, "detach") or hasattr(value, "__array_namespace__"):
         return to_host(value)

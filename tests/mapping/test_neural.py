@@ -32,7 +32,7 @@ LOSSES = ["info_nce", "siglip", "triplet", "cca", "cca_ey", "vicreg", "barlow_tw
 
 def make(n_components=4, **options):
     given = {"hidden_layer_sizes": (32,), "max_iter": 30, "learning_rate_init": 0.01}
-    given["random_state"] = 0
+    given |= {"dropout": 0.0, "random_state": 0}
     return NeuralSharedSpaceMapper(n_components, **{**given, **options})
 
 

@@ -32,7 +32,8 @@ def labels(n=80):
 
 
 def make(n_components=4, **options):
-    given = {"hidden_layer_sizes": (16,), "max_iter": 6, "random_state": 0}
+    given = {"hidden_layer_sizes": (16,), "max_iter": 6}
+    given |= {"dropout": 0.0, "random_state": 0}
     return NeuralSharedSpaceMapper(n_components, **{**given, **options})
 
 

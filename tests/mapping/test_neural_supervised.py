@@ -25,7 +25,7 @@ HALVES = {"average": slice(0, 10), "worst": slice(10, 30)}
 
 def make(n_components=4, **options):
     given = {"hidden_layer_sizes": (32,), "max_iter": 40, "learning_rate_init": 0.01}
-    given["random_state"] = 0
+    given |= {"dropout": 0.0, "random_state": 0}
     return NeuralSharedSpaceMapper(n_components, **{**given, **options})
 
 
