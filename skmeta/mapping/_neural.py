@@ -109,7 +109,7 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         column. With a linear head it holds for numbers to predict as well.
     batch_size : int, default=256
         Rows in a step of training.
-    learning_rate_init : float, default=1e-3
+    learning_rate_init : float, default=3e-3
         The highest learning rate of AdamW [9]_.
     learning_rate : {"cosine", "constant"}, default="cosine"
         Whether the rate falls to 0 at ``max_iter`` along half a cosine.
@@ -293,7 +293,7 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         fusion="concat",
         standardize=True,
         batch_size=256,
-        learning_rate_init=1e-3,
+        learning_rate_init=3e-3,
         learning_rate="cosine",
         warmup_fraction=0.0,
         weight_decay=1e-2,
