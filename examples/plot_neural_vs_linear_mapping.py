@@ -31,7 +31,7 @@ made = make_paired_views(5000, n_features=(10, 12), nonlinear=True, random_state
 known, new = made.views[:4000], made.views[4000:]
 
 linear = CCAMapper(2, correlation_power=0).fit(known)
-neural = NeuralSharedSpaceMapper(2, loss="cca", random_state=0).fit(known)
+neural = NeuralSharedSpaceMapper(2, loss="cca_ey", random_state=0).fit(known)
 
 print("Summed correlation of two components, of rows never seen (at most 1.6):")
 for name, mapper in (("linear", linear), ("neural", neural)):

@@ -480,3 +480,11 @@ def test_views_are_standardised_or_not_by_name(views):
     assert not np.array_equal(one, fitted(standardize=False))
     with pytest.raises(ValueError, match="standardize= names view 'nowhere'"):
         fitted(standardize={"nowhere": False})
+
+
+def test_what_is_planted_where_linear_cca_finds_nothing_is_found():
+    made = make_paired_views(4000, n_features=(8, 9), nonlinear=True, random_state=0)
+    train, test = made.views[:3000], made.views[3000:]
+    assert abs(CCAMapper(2).fit(train).score(test)) < 0.1
+    mapper = NeuralSharedSpaceMapper(2, loss="cca_ey", max_iter=40, random_state=0)
+    assert mapper.fit(train).score(test) > 0.9 * made.correlations.sum()
