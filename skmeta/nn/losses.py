@@ -16,15 +16,20 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from torch.autograd.function import once_differentiable
 
 # exp(4.6052) = 100: CLIP's bound on the inverse temperature (Radford et al. 2021).
 MAX_LOG_SCALE = 4.605170185988092
 EPS = 1e-8
 
 
+def _lengths(Z):
+    return torch.linalg.vector_norm(Z, dim=1, keepdim=True).clamp(min=EPS)
+
+
 def unit(Z):
     """Rows of length one; a row of zeros stays, with a finite gradient."""
-    return Z / torch.sqrt((Z * Z).sum(dim=1, keepdim=True) + EPS**2)
+    return Z / _lengths(Z)
 
 
 def similarities(Za, Zb, log_scale):
@@ -42,15 +47,64 @@ def info_nce(Za, Zb, positives=None, *, log_scale):
     Cross-entropy of the softmax over a row's candidates, against equal shares of its
     positives, averaged over both directions.
     """
-    logits = similarities(Za, Zb, log_scale)
-    if positives is None:
-        target = torch.arange(len(Za), device=Za.device)
-        one, other = F.cross_entropy(logits, target), F.cross_entropy(logits.T, target)
-        return (one + other) / 2
-    share = positives.to(logits.dtype)
-    one = F.cross_entropy(logits, share / share.sum(dim=1, keepdim=True))
-    other = F.cross_entropy(logits.T, (share / share.sum(dim=0, keepdim=True)).T)
-    return (one + other) / 2
+    return _InfoNCE.apply(Za, Zb, positives, log_scale)
+
+
+class _InfoNCE(torch.autograd.Function):
+    """`info_nce` with a single exponential of the similarities for both softmaxes.
+
+    Of similarities S over the temperature let E = exp(S - shift), r and c be its sums
+    over rows and columns and T the mean over both directions of the shares of the
+    positives, divided by n. The loss is (mean log r + mean log c) / 2 + shift - <T, S>,
+    its gradient in S is E * (1 / r + 1 / c) / 2n - T.
+    """
+
+    # S lies within the scale, 100 at most, on both sides of 0, and float32 has exp(x)
+    # for x from -87 to 88. With this share of the scale as the shift no sum overflows;
+    # one may be 0 at scales above 67, where all angles of a row exceed 120 degrees:
+    # such a row still has its positives' part of the gradient.
+    SHIFT = 0.3
+
+    @staticmethod
+    def forward(ctx, Za, Zb, positives, log_scale):
+        n, tiny = len(Za), torch.finfo(Za.dtype).tiny
+        scale = log_scale.clamp(max=MAX_LOG_SCALE).exp()
+        lengths = _lengths(Za), _lengths(Zb)
+        A, B = Za / lengths[0], Zb / lengths[1]
+        S = (scale * A) @ B.T
+        if positives is None:
+            T, own = None, S.trace() / n
+        else:
+            T = positives.to(S.dtype)
+            T = T * (1 / T.sum(dim=1, keepdim=True) + 1 / T.sum(dim=0)) / (2 * n)
+            own = (T * S).sum()
+        shift = _InfoNCE.SHIFT * scale
+        E = S.sub_(shift).exp_()
+        r, c = E.sum(dim=1).clamp_(min=tiny), E.sum(dim=0).clamp_(min=tiny)
+        ctx.save_for_backward(A, B, *lengths, E, r, c, T, scale, log_scale)
+        return torch.cat([r, c]).log_().mean() + shift - own
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, upstream):
+        A, B, length_a, length_b, E, r, c, T, scale, log_scale = ctx.saved_tensors
+        n = len(A)
+        G = (r.reciprocal()[:, None] + c.reciprocal()).mul_(E)  # 2n times the gradient
+        if T is None:
+            G.diagonal().sub_(2)
+        else:
+            G.sub_(T, alpha=2 * n)
+        factor = upstream * scale / (2 * n)
+        to_a, to_b = (G @ B).mul_(factor), (G.T @ A).mul_(factor)
+        to_scale = torch.dot(to_a.flatten(), A.flatten())
+        to_scale = to_scale.where(log_scale <= MAX_LOG_SCALE, 0)
+        to_a, to_b = _across(to_a, A) / length_a, _across(to_b, B) / length_b
+        return to_a, to_b, None, to_scale
+
+
+def _across(G, U):
+    """What remains of rows without their parts along unit rows."""
+    return G.addcmul(U, (G * U).sum(dim=1, keepdim=True), value=-1)
 
 
 def siglip(Za, Zb, positives=None, *, log_scale, bias):

@@ -184,6 +184,46 @@ def test_gradients(name, pair):
     assert torch.autograd.gradcheck(_functions()[name], (Za, Zb))
 
 
+@pytest.mark.parametrize("P", [None, duplicates()], ids=["plain", "duplicates"])
+@pytest.mark.parametrize("log_scale", [2.0, losses.MAX_LOG_SCALE + 0.1])
+def test_gradients_of_info_nce_and_its_temperature(pair, P, log_scale):
+    Za, Zb = (Z.requires_grad_() for Z in to_torch(*pair))
+    scale = torch.tensor(log_scale, dtype=torch.float64, requires_grad=True)
+    P = None if P is None else torch.tensor(P)
+
+    def function(a, b, log_scale):
+        return 3 * losses.info_nce(a, b, P, log_scale=log_scale)
+
+    assert torch.autograd.gradcheck(function, (Za, Zb, scale))
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0, 100.0])
+def test_info_nce_in_float32_is_what_torch_has(scale):
+    generator = torch.Generator().manual_seed(0)
+    Z = torch.randn(2, 200, 16, generator=generator)
+    Z[1] += Z[0]
+    target = torch.arange(200)
+    found, expected = Z.clone().requires_grad_(), Z.double().requires_grad_()
+    losses.info_nce(*found, log_scale=torch.tensor(scale).log()).backward()
+    A, B = torch.nn.functional.normalize(expected, dim=2)
+    for logits in (scale * A @ B.T, scale * B @ A.T):
+        (torch.nn.functional.cross_entropy(logits, target) / 2).backward(
+            retain_graph=True
+        )
+    torch.testing.assert_close(
+        found.grad, expected.grad.float(), rtol=1e-4, atol=1e-5 * scale / 200
+    )
+
+
+def test_info_nce_of_a_row_opposite_to_all_others_is_finite():
+    # exp(-100 - 30) is 0 in float32
+    Za = torch.ones(5, 3).requires_grad_()
+    Zb = -torch.ones(5, 3)
+    value = losses.info_nce(Za, Zb, log_scale=torch.tensor(100.0).log())
+    value.backward()
+    assert torch.isfinite(value) and torch.isfinite(Za.grad).all()
+
+
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_fault_51_a_row_of_zeros_has_a_finite_gradient(name, pair):
     Za, Zb = (Z.requires_grad_() for Z in to_torch(*pair))
