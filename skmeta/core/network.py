@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.special import erf, expit
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
-from skmeta.core.blocks import row_slices
+from skmeta.core.blocks import release, row_slices
 from skmeta.core.projection import ROWS_AT_A_TIME
 
 # Blocks of rows whose hidden layers stay in the cache.
@@ -86,9 +86,11 @@ def _column_moments(array, index):
     shift, sums = np.zeros(p), np.zeros(p)
     for step in steps:
         shift += np.subtract(array[index[step]], first).sum(axis=0) / n
+        release(array, int(index[step][0]), int(index[step][-1]) + 1)
     for step in steps:
         rows = np.subtract(array[index[step]], first)
         sums += np.square(rows - shift).sum(axis=0)
+        release(array, int(index[step][0]), int(index[step][-1]) + 1)
     return first + shift, sums / n
 
 

@@ -29,7 +29,7 @@ from skmeta.mapping._statistics import of_coordinates
 from skmeta.mapping._target import CLASSIFICATION, REGRESSION
 
 # Of more training rows an even share gives the statistics of the coordinates.
-MAX_STATISTICS_ROWS = 2**17
+MAX_STATISTICS_ROWS = 2**16
 
 
 def _predicts_target(mapper):

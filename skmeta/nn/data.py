@@ -6,11 +6,16 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from skmeta.core.blocks import row_slices
+from skmeta.core.blocks import release, row_slices
 from skmeta.core.network import standardised
 
 # Rows up to this size are standardised once and kept on the device.
 MAX_RESIDENT_BYTES = 2**30
+
+# Of memory-mapped rows so many are shuffled at a time, in blocks of neighbours: a disk
+# reads neighbours together, and what was read is let go of.
+WINDOW_BYTES = 2**28
+BLOCK_ROWS = 1024
 
 
 class Table:
@@ -43,6 +48,18 @@ class Table:
             rows = torch.from_numpy(rows).to(self.device)
         return rows if self.shape is None else rows.unflatten(1, self.shape)
 
+    @property
+    def mapped_bytes(self):
+        """Bytes of a row that come from a file, 0 where rows are in memory."""
+        if self.tensor is not None or not isinstance(self.array, np.memmap):
+            return 0
+        return self.array.itemsize * self.array.shape[1]
+
+    def release(self):
+        """Let go of what was read of a file."""
+        if self.mapped_bytes:
+            release(self.array, 0, len(self.array))
+
 
 class Batch(NamedTuple):
     """Some of the rows, of every view."""
@@ -63,6 +80,33 @@ class Data(NamedTuple):
     groups: list  # of each view: ids (n_rows,) as tensor on the host, or None
     target: torch.Tensor | None  # on the host
     device: torch.device
+
+    def batches(self, rows, batch_size, rng):
+        """The rows in random order, as int64 tensors of about ``batch_size``.
+
+        Memory-mapped rows come from one window of random blocks after another, so that
+        no more of them is in memory than a window holds.
+        """
+        row_bytes = sum(table.mapped_bytes for table in self.tables)
+        if row_bytes * len(rows) <= WINDOW_BYTES:
+            yield from epoch_batches(rows, batch_size, rng)
+            return
+        n_together = max(1, WINDOW_BYTES // (row_bytes * BLOCK_ROWS))
+        blocks = rng.permutation(-(-len(rows) // BLOCK_ROWS))
+        left = rows[:0]
+        for start in range(0, len(blocks), n_together):
+            window = [
+                rows[b * BLOCK_ROWS : (b + 1) * BLOCK_ROWS]
+                for b in blocks[start : start + n_together]
+            ]
+            window = np.concatenate([left, rng.permutation(np.concatenate(window))])
+            n_whole = len(window) - len(window) % batch_size
+            left = window[n_whole:]
+            yield from torch.from_numpy(window[:n_whole]).split(batch_size)
+            for table in self.tables:
+                table.release()
+        if len(left) > 1:
+            yield torch.from_numpy(left)
 
     def batch(self, index):
         """The rows at an int64 tensor on the host."""
@@ -96,6 +140,8 @@ def identical_rows(array):
         for i in range(n):
             # adding 0 makes -0.0 the same as 0.0
             keys[i] = hash((array[i] + 0).tobytes())
+            if i % BLOCK_ROWS == BLOCK_ROWS - 1:
+                release(array, i + 1 - BLOCK_ROWS, i + 1)
     first, ids = np.unique(keys, return_index=True, return_inverse=True)[1:]
     return None if len(first) == n else first[ids]
 

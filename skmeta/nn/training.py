@@ -19,7 +19,6 @@ from skmeta.nn.checkpoint import (
     to_array,
     to_tensors,
 )
-from skmeta.nn.data import epoch_batches
 
 # Few rows make few steps a pass: no fit stops before so many bring no improvement.
 MIN_STEPS_NO_CHANGE = 100
@@ -134,7 +133,7 @@ def train(
             if on_epoch_begin is not None:
                 on_epoch_begin(epoch)
             space.train()
-            batches = epoch_batches(rows, plan.batch_size, rng)
+            batches = data.batches(rows, plan.batch_size, rng)
             now.losses.append(
                 _one_pass(
                     space, objective, data, batches, plan, optimiser, now, n_steps
