@@ -78,18 +78,26 @@ class Rows:
             yield block, self.weight(step)
 
 
+def is_mapped(array):
+    """Whether an array's entries are those of a memory-mapped file."""
+    return _map_of(array) is not None
+
+
+def _map_of(array):
+    base = array if isinstance(array, np.ndarray) else None
+    while base is not None and not isinstance(base, np.memmap):
+        base = getattr(base, "base", None)
+    return base
+
+
 def release(array, start, stop):
     """Let the operating system have back the pages of rows of a memory-mapped file.
 
     Pages that were read stay with the process until memory is short, and look like its
     own. Only those of files are let go of, never private copies.
     """
-    if not isinstance(array, np.ndarray) or not array.flags.c_contiguous:
-        return
-    base = array
-    while base is not None and not isinstance(base, np.memmap):
-        base = getattr(base, "base", None)
-    if base is None or base.mode not in ("r", "r+"):
+    base = _map_of(array)
+    if base is None or base.mode not in ("r", "r+") or not array.flags.c_contiguous:
         return
     file = base
     while not isinstance(file, mmap.mmap):

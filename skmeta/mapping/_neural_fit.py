@@ -9,6 +9,7 @@ from sklearn.metrics import get_scorer
 from sklearn.utils import check_random_state
 
 from skmeta._compat import safe_indexing
+from skmeta.core.blocks import release
 from skmeta.core.convnet import ConvNetwork
 from skmeta.core.convnet import forward as convolve
 from skmeta.core.device import OnDevice
@@ -56,11 +57,14 @@ def on_host(blocks):
 
 def rows_of(blocks, rows):
     """Some of the rows."""
-    return blocks._replace(
+    some = blocks._replace(
         arrays={name: array[rows] for name, array in blocks.arrays.items()},
         present={name: mask[rows] for name, mask in blocks.present.items()},
         n_rows=len(rows),
     )
+    for array in blocks.arrays.values():
+        release(array, 0, array.shape[0])  # what was read of a file
+    return some
 
 
 def inputs_of(blocks, standardize, shapes):

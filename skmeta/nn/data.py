@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from skmeta.core.blocks import release, row_slices
+from skmeta.core.blocks import is_mapped, release, row_slices
 from skmeta.core.network import standardised
 
 # Rows up to this size are standardised once and kept on the device.
@@ -14,7 +14,7 @@ MAX_RESIDENT_BYTES = 2**30
 
 # Of memory-mapped rows so many are shuffled at a time, in blocks of neighbours: a disk
 # reads neighbours together, and what was read is let go of.
-WINDOW_BYTES = 2**28
+WINDOW_BYTES = 2**27
 BLOCK_ROWS = 1024
 
 
@@ -31,7 +31,7 @@ class Table:
         self.device = device
         self.tensor = None
         small = 4 * array.shape[0] * array.shape[1] <= MAX_RESIDENT_BYTES
-        if small and not sparse.issparse(array) and not isinstance(array, np.memmap):
+        if small and not sparse.issparse(array) and not is_mapped(array):
             rows = np.zeros(array.shape, np.float32)
             index = np.flatnonzero(mask)
             for step in row_slices(len(index), 8 * array.shape[1]):
@@ -51,7 +51,7 @@ class Table:
     @property
     def mapped_bytes(self):
         """Bytes of a row that come from a file, 0 where rows are in memory."""
-        if self.tensor is not None or not isinstance(self.array, np.memmap):
+        if self.tensor is not None or not is_mapped(self.array):
             return 0
         return self.array.itemsize * self.array.shape[1]
 

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from skmeta.nn.data import epoch_batches  # noqa: E402
 from skmeta.nn.training import MIN_STEPS_NO_CHANGE, Plan, train  # noqa: E402
 
 PLAN = Plan(
@@ -54,6 +55,9 @@ class Rows:
             for _ in range(2)
         ]
         self.taken = []
+
+    def batches(self, rows, batch_size, rng):
+        return epoch_batches(rows, batch_size, rng)
 
     def batch(self, index):
         self.taken.append(index.numpy())
