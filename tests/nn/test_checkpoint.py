@@ -27,6 +27,7 @@ from skmeta.exceptions import CorruptFileError, FileVersionError  # noqa: E402
 from skmeta.nn import checkpoint as module  # noqa: E402
 from skmeta.nn import training  # noqa: E402
 from skmeta.nn.checkpoint import Checkpoint, fingerprint, generators_of  # noqa: E402
+from skmeta.nn.data import epoch_batches  # noqa: E402
 from skmeta.nn.encoders import MLP  # noqa: E402
 from skmeta.nn.losses import info_nce  # noqa: E402
 from skmeta.nn.training import Plan, train  # noqa: E402
@@ -64,6 +65,9 @@ class Noisy:
     def __init__(self, arrays, generator):
         self.arrays = [torch.tensor(X, dtype=torch.float32) for X in arrays]
         self.generator = generator
+
+    def batches(self, rows, batch_size, rng):
+        return epoch_batches(rows, batch_size, rng)
 
     def batch(self, index):
         rows = [X[index] for X in self.arrays]
