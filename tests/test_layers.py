@@ -26,9 +26,10 @@ LAYERS = {
     "_compat": Layer((), "alone touches scikit-learn's private names"),
     "_progress": Layer((), "alone touches scikit-learn's callback API"),
     "exceptions": Layer((), "classes without code"),
+    "_file": Layer(("exceptions",), "whole files, whatever is in them"),
     "core": Layer((), "functions on arrays: knows no estimator and no container"),
     "views": Layer(GROUND[:3], "the one door through which X comes in"),
-    "nn": Layer(("_progress", "exceptions", "core"), "alone imports torch"),
+    "nn": Layer(("_progress", "_file", "exceptions", "core"), "alone imports torch"),
     "metrics": Layer(GROUND, "judges whatever has transform"),
     "datasets": Layer(("views",), "what it returns are Views; it fits nothing"),
     "mapping": Layer(
@@ -41,7 +42,8 @@ LAYERS = {
         "estimators beside those of mapping; neither needs the other",
     ),
     "persistence": Layer(
-        ("_compat", "exceptions"), "knows estimators by the names in its table alone"
+        ("_compat", "_file", "exceptions"),
+        "knows estimators by their names alone",
     ),
     "inspection": Layer(
         (*GROUND, "metrics", "mapping", "model_selection"),

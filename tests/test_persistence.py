@@ -42,11 +42,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 import skmeta
-from skmeta import CCAMapper, CrossModalRetriever, Views
+from skmeta import CCAMapper, CrossModalRetriever, Views, _file
 from skmeta.datasets import make_paired_views
 from skmeta.exceptions import CorruptFileError, FileVersionError, UntrustedTypeError
 from skmeta.metrics import RetrievalScorer
-from skmeta.persistence import _file, _trust
+from skmeta.persistence import _trust
 from skmeta.persistence._pack import Packed
 
 sio = pytest.importorskip("skops.io")
@@ -577,7 +577,7 @@ HEADER = {
 
 def forged(path, payload, header=()):
     """A file with a true checksum, of whatever is given."""
-    _file.write(path, {**HEADER, **dict(header)}, payload)
+    _file.write(path, _file.MODEL, {**HEADER, **dict(header)}, payload)
     return path
 
 
@@ -991,7 +991,7 @@ def test_fault_60_packed_parts_lie(lie, little_memory, tmp_path):
 def test_fault_60_the_header_lies(line, tmp_path):
     body = line + b"\n"
     path = tmp_path / "model"
-    path.write_bytes(_file.MARK + hashlib.sha256(body).digest() + body)
+    path.write_bytes(_file.MODEL + hashlib.sha256(body).digest() + body)
     with pytest.raises(CorruptFileError):
         skmeta.load(path)
 
@@ -1001,7 +1001,7 @@ def test_fault_60_the_header_lies(line, tmp_path):
 
 def test_fault_61_a_newer_format_names_the_version(tmp_path):
     path = tmp_path / "model"
-    _file.write(path, {"format": 2, "skmeta": "9.1.0"}, b"?")
+    _file.write(path, _file.MODEL, {"format": 2, "skmeta": "9.1.0"}, b"?")
     with pytest.raises(FileVersionError, match=r'pip install "skmeta>=9\.1\.0"'):
         skmeta.load(path)
 

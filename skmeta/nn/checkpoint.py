@@ -1,24 +1,19 @@
 """Where a fit stands after an epoch, in a file: a killed fit goes on to the same bits.
 
-::
-
-    8 bytes    MARK
-    32 bytes   SHA-256 of everything after it
-    1 line     JSON: format, fingerprint of the fit, versions of the libraries
-    the rest   an npz of arrays, of which "values" is JSON again
+The file is one of `skmeta._file`. Its header has the format, the fingerprint of the fit
+and versions of the libraries; its payload is an npz of arrays, of which "values" is JSON
+again.
 
 It is written beside its place and renamed, so that a place holds the state after one
 epoch or after the next at any moment. Nothing in it is ever unpickled.
 """
 
 import functools
-import glob
 import hashlib
 import inspect
 import io
 import json
 import os
-import secrets
 import zipfile
 from collections.abc import Mapping
 
@@ -27,12 +22,13 @@ import torch
 from scipy import sparse
 from torch import nn
 
+from skmeta import _file
 from skmeta.core.blocks import row_slices
 from skmeta.exceptions import CorruptFileError, FileVersionError
 
-MARK = b"\x93SKMFIT\n"
+MARK = _file.CHECKPOINT
 
-CHECKSUM_BYTES = 32
+REMEDY = "Delete it to start anew, or give another path."
 
 FORMAT = 1
 
@@ -73,15 +69,10 @@ class Checkpoint:
             raise FileNotFoundError(
                 f"{folder!r} is no folder, and the checkpoint {name!r} is to be in it."
             )
-        # What a fit that was killed while it wrote has left.
-        for beside in glob.glob(f".{glob.escape(name)}-*.tmp", root_dir=folder):
-            os.unlink(os.path.join(folder, beside))
-        try:
-            with open(self.path, "rb") as file:
-                content = memoryview(file.read())
-        except FileNotFoundError:
+        _file.clear(self.path)
+        if not os.path.exists(self.path):
             return None
-        line, payload = self._checked(content)
+        line, payload = _file.read(self.path, MARK, "checkpoint of a fit", REMEDY)
         try:
             header = json.loads(line)
             version, found = header["format"], header["fingerprint"]
@@ -112,7 +103,7 @@ class Checkpoint:
             "fingerprint": self.fingerprint,
             "versions": {"numpy": np.__version__, "torch": torch.__version__},
         }
-        _write(self.path, json.dumps(header).encode() + b"\n", payload.getbuffer())
+        _file.write(self.path, MARK, header, payload.getbuffer())
 
     def of_another_fit(self, why):
         """The error that says so."""
@@ -121,43 +112,11 @@ class Checkpoint:
             "path, or delete the file to start anew."
         )
 
-    def _checked(self, content):
-        """Header and payload of a file that is whole."""
-        start = len(MARK) + CHECKSUM_BYTES
-        if content[: len(MARK)] != MARK:
-            raise CorruptFileError(
-                f"{self.path!r} is no checkpoint of a fit, or its beginning is "
-                "damaged. Give another path; if it was a checkpoint, delete it to "
-                "start anew."
-            )
-        if hashlib.sha256(content[start:]).digest() != content[len(MARK) : start]:
-            raise self._corrupt("its checksum does not fit")
-        end = bytes(content[start : start + 4096]).find(b"\n") + start + 1
-        return bytes(content[start:end]), content[end:]
-
     def _corrupt(self, why):
         return CorruptFileError(
             f"The checkpoint {self.path!r} is damaged or cut short: {why}. Delete it "
             "to start anew."
         )
-
-
-def _write(path, line, payload):
-    checksum = hashlib.sha256(line)
-    checksum.update(payload)
-    folder, name = os.path.split(path)
-    beside = os.path.join(folder, f".{name}-{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with open(descriptor, "wb") as file:
-            for part in (MARK, checksum.digest(), line, payload):
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        os.unlink(beside)
-        raise
 
 
 # ---- what tells one fit from another -------------------------------------------------

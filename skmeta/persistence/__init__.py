@@ -1,5 +1,6 @@
 """Fitted estimators in files that run no code, notice damage, and stay whole."""
 
+import json
 import sys
 
 import numpy
@@ -7,12 +8,12 @@ import scipy
 import sklearn
 from sklearn.base import BaseEstimator
 
+from skmeta import _file
 from skmeta.exceptions import (
     CorruptFileError,
     FileVersionError,
     UntrustedTypeError,
 )
-from skmeta.persistence import _file
 from skmeta.persistence._check import Refused, check, compact
 from skmeta.persistence._pack import pack, unpack
 from skmeta.persistence._trust import TRUSTED
@@ -21,6 +22,8 @@ __all__ = ["load", "save"]
 
 # Of the file as a whole. A greater one is for what this release could not read.
 FORMAT = 1
+
+REMEDY = "Restore it from a copy, or save the model again."
 
 
 def save(estimator, path):
@@ -87,7 +90,7 @@ def save(estimator, path):
             "scikit-learn (without trees), numpy and scipy are. Save its parts, or "
             "pickle it if whoever reads it trusts you."
         )
-    _file.write(path, {"format": FORMAT, **_versions()}, payload)
+    _file.write(path, _file.MODEL, {"format": FORMAT, **_versions()}, payload)
 
 
 def load(path):
@@ -140,8 +143,8 @@ def load(path):
     """
     skops_io = _skops_io()
     try:
-        header, payload = _file.read(path)
-        payload = bytes(payload)
+        line, payload = _file.read(path, _file.MODEL, "file of skmeta.save", REMEDY)
+        header, payload = json.loads(line), bytes(payload)
         _check_format(path, header)
     except (CorruptFileError, FileVersionError, OSError, MemoryError):
         raise
