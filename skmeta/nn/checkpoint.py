@@ -1,8 +1,8 @@
 """Where a fit stands after an epoch, in a file: a killed fit goes on to the same bits.
 
 The file is one of `skmeta._file`. Its header has the format, the fingerprint of the fit
-and versions of the libraries; its payload is an npz of arrays, of which "values" is JSON
-again.
+and versions of the libraries; its payload is an npz of arrays, of which "values" is
+JSON again.
 
 It is written beside its place and renamed, so that a place holds the state after one
 epoch or after the next at any moment. Nothing in it is ever unpickled.
