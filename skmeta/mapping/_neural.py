@@ -62,7 +62,7 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         .. caution::
            Without ``views`` an array ``y`` is the second view, never labels. A
            `Views` may hold arrays of any shape, such as images.
-    hidden_layer_sizes : tuple of int, default=(256,)
+    hidden_layer_sizes : tuple of int or int, default=(256,)
         Widths of the hidden layers of the multilayer perceptron that encodes a view;
         an empty tuple is a linear map.
     activation : str, default="relu"
@@ -123,11 +123,12 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         Passes over the rows, at most.
     early_stopping : bool, default=True
         Whether some rows are held out, the fit stops when their score no longer rises,
-        and the weights of the best pass are kept. With fewer than 20 rows none are held
-        out.
+        and the weights of the best pass are kept. None are held out of fewer than 20
+        rows, nor for the loss "cca" where they would be fewer than four times the
+        components, of which they could tell nothing.
     validation_fraction : float, default=0.1
-        Share of the rows that is held out. Rows that are identical in a view stay
-        together.
+        Share of the rows that is held out, at most: rows that are identical in a view
+        stay together, or with a target those that are so in all views.
     scoring : None, "loss", str or callable, default=None
         The score of the rows that are held out. None is the mean reciprocal rank of a
         row's partner over both directions with "info_nce", "siglip" and "triplet", the
@@ -245,7 +246,10 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
     _parameter_constraints = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "views": [HasMethods(["fit", "transform"]), dict, None],
-        "hidden_layer_sizes": ["array-like"],
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "layer_norm": ["boolean"],
@@ -388,10 +392,20 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
             self._store(job, job.blocks)
             self._rng = self._optimiser = None
             if failure is not None:
+                for name in ("loss_curve_", "validation_scores_", "n_iter_"):
+                    vars(self).pop(name, None)  # of the fit before
                 raise failure
             self.loss_curve_ = history.losses
             self.validation_scores_ = history.scores
             self.n_iter_ = len(history.losses)
+        if history.scores and np.isnan(history.scores).all():
+            warnings.warn(
+                f"The score of the held-out rows was NaN after each of the "
+                f"{self.n_iter_} passes: none was the best, and the last weights are "
+                "kept. Choose another scoring=, or early_stopping=False.",
+                UserWarning,
+                stacklevel=2,
+            )
         if not history.converged:
             warnings.warn(
                 f"The fit stopped at max_iter={self.max_iter} and was still improving; "
@@ -479,8 +493,18 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         return output / output.sum(axis=1, keepdims=True)
 
     def _output(self, X):
-        Z = self._fused(self._read("predict", X)).astype(np.float64)
-        if self.head is None:
+        blocks = self._read("predict", X)
+        loss, fusion = self._trained_for
+        if loss != self._target_loss:
+            raise ValueError(
+                f"loss={self.loss!r} now, but the mapper was fitted "
+                f"{f'with loss={loss!r}' if loss else 'without a target'}; fit it "
+                "again to predict."
+            )
+        # The coordinates that it was trained on, whatever `transform` gives by now.
+        scores, _ = self._all_scores(blocks)
+        Z = scores @ self._fusion_matrix(fusion) + self._fusion_offset(fusion)
+        if self._head is None:
             return Z
         return Z @ self.coef_.T + self.intercept_
 
@@ -530,6 +554,9 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         self._dtypes = {n: float_dtype(a.dtype) for n, a in blocks.arrays.items()}
         self.encoders_, self._unit, self._turns = networks, loss.cosine, None
         self._learned, self._head = learned, head
+        self._trained_for = self._target_loss, self.fusion
+        for name in ("classes_", "coef_", "intercept_"):
+            vars(self).pop(name, None)  # of a fit with another loss
         if target is not None and target.classes is not None:
             self.classes_ = target.classes
         if target is not None:

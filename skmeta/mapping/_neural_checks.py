@@ -1,9 +1,13 @@
 """What a neural mapper is given, held against what it can do."""
 
+import math
 import warnings
+from numbers import Real
 
 import numpy as np
 
+from skmeta.core.convnet import ConvNetwork
+from skmeta.core.network import Network
 from skmeta.exceptions import RankWarning
 from skmeta.mapping._target import (
     CLASSIFICATION,
@@ -28,6 +32,8 @@ def widths(hidden_layer_sizes):
 def terms_of(nn, loss, alignment):
     """The loss, and what is added to it, as terms of an objective."""
     main = nn.get_loss(loss)
+    if callable(loss):
+        main = main._replace(function=nn.scalar_loss(loss))
     terms = [nn.Term(loss if isinstance(loss, str) else "callable", main)]
     if not isinstance(alignment, dict):
         alignment = {"info_nce": float(alignment)} if alignment else {}
@@ -40,8 +46,11 @@ def terms_of(nn, loss, alignment):
                 f"alignment= adds losses to loss={loss!r} by their weights, of "
                 f"{known}; got {name!r}."
             )
-        if not weight >= 0:
-            raise ValueError(f"Weights of alignment= are 0 or more; got {weight!r}.")
+        if not (isinstance(weight, Real) and 0 <= weight < math.inf):
+            raise ValueError(
+                f"Weights of alignment= are finite numbers from 0 on; got {weight!r} "
+                f"for {name!r}."
+            )
         if weight:
             terms.append(nn.Term(name, nn.LOSSES[name], float(weight)))
     return tuple(terms)
@@ -85,6 +94,22 @@ def read_target(mapper, kind, y, classes, scaling):
         standardize = mapper.standardize is not False and mapper.head == "linear"
         return read_numbers(y, name, standardize=standardize, scaling=scaling)
     return None
+
+
+def check_presence(names, masks):
+    """Each view is there in some row, and two rows have two views."""
+    for name, mask in zip(names, masks, strict=True):
+        if not mask.any():
+            raise ValueError(
+                f"No row has view {name!r}, so that there is nothing to train its "
+                "encoder on; leave the view out."
+            )
+    n_paired = int((np.sum(masks, axis=0) > 1).sum())
+    if n_paired < 2:
+        raise ValueError(
+            f"{n_paired} row(s) have two of the views {list(names)}; it takes two such "
+            "rows or more to learn how the views belong together."
+        )
 
 
 def check_by_view(mapper, nn, names, shapes):
@@ -132,6 +157,67 @@ def check_batches(mapper, terms, n):
         )
 
 
+def check_goes_on(mapper, hidden, terms, target, previous):
+    """What an earlier fit has learned has a place in what is to be trained."""
+    networks, learned, head = previous
+    encoders = mapper.encoders or {}
+    pairs = {
+        f"encoder of view {name!r}": (
+            _described(network),
+            _wanted(mapper, hidden, encoders.get(name, "mlp")),
+        )
+        for name, network in networks.items()
+    }
+    if terms[0].loss.kind == "target" or head is not None:
+        pairs["loss against y"] = mapper._trained_for[0], mapper._target_loss
+    if terms[0].loss.kind == "target":
+        pairs["head"] = (
+            None if head is None else (mapper._trained_for[1], len(head[1])),
+            mapper.head and (mapper.fusion, target.n_outputs),
+        )
+        if target.classes is not None:
+            known = getattr(mapper, "classes_", np.empty(0))
+            pairs["classes"] = known.tolist(), target.classes.tolist()
+    for term in terms:
+        if term.loss.learnable and term.name not in learned:
+            pairs["loss with learned scalars"] = sorted(learned), [term.name]
+    for what, (known, wanted) in pairs.items():
+        if known != wanted:
+            raise ValueError(
+                f"The fit would go on from one that differs in {what}: {known} then, "
+                f"{wanted} now. Give what was given then, or start anew by fit with "
+                "warm_start=False."
+            )
+
+
+def _described(network):
+    """An encoder that was trained, in words."""
+    if isinstance(network, ConvNetwork):
+        return network.kind
+    if not isinstance(network, Network):
+        return "a module"
+    hidden = network.layers[:-1]
+    return _perceptron(
+        [len(layer.biases) for layer in hidden],
+        network.activation,
+        any(layer.gain is not None for layer in hidden),
+    )
+
+
+def _wanted(mapper, hidden, encoder):
+    """An encoder that is asked for, in the same words."""
+    if encoder == "mlp":
+        return _perceptron(list(hidden), mapper.activation, mapper.layer_norm)
+    return encoder if isinstance(encoder, str) else "a module"
+
+
+def _perceptron(hidden, activation, layer_norm):
+    if not hidden:
+        return "a linear map"
+    norm = ", normalised" if layer_norm else ""
+    return f"{hidden} hidden units, {activation}{norm}"
+
+
 def same_inputs(mapper, reader):
     """Means and scales of the columns, of a mapper whose fit is gone on with."""
     known = mapper._reader
@@ -141,8 +227,8 @@ def same_inputs(mapper, reader):
         raise ValueError(
             "The fit would go on from weights of other views, columns or components: "
             f"{known.n_features} and {mapper._n_components} components beside "
-            f"{reader.n_features} and {mapper.n_components} components. Set "
-            "warm_start=False to start anew."
+            f"{reader.n_features} and {mapper.n_components} components. Give what was "
+            "given then, or start anew by fit with warm_start=False."
         )
     return [
         tuple(

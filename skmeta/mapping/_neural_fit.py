@@ -80,21 +80,39 @@ def inputs_of(blocks, standardize, shapes):
     ]
 
 
-def split(ids, masks, fraction, rng):
-    """Rows to train on, and held-out ones that have at least two views."""
+def split(ids, masks, fraction, rng, *, whole=False):
+    """Rows to train on, and held-out ones that have at least two views.
+
+    Rows that are identical in a view stay together; with ``whole`` those that are so
+    in all views.
+    """
     n = len(masks[0])
     if not fraction or n < MIN_ROWS_TO_SPLIT:
         return np.arange(n), np.arange(0)
-    groups = _joined(ids, masks)
+    groups = _same_rows(ids, masks) if whole else _joined(ids, masks)
     order = rng.permutation(groups.max() + 1)
-    sizes = np.bincount(groups)[order]
-    wanted = max(2, round(fraction * n))
-    chosen = order[np.cumsum(sizes) <= wanted]
+    left = max(2, round(fraction * n))
+    chosen = []
+    for group, size in zip(order, np.bincount(groups)[order], strict=True):
+        if size <= left:  # a large group is passed over, it does not end the search
+            chosen.append(group)
+            left -= size
+        if not left:
+            break
     held = np.isin(groups, chosen)
     if held.sum() < 2 or (~held).sum() < 2:
         return np.arange(n), np.arange(0)
     paired = np.sum(masks, axis=0) > 1
     return np.flatnonzero(~held), np.flatnonzero(held & paired)
+
+
+def _same_rows(ids, masks):
+    """Groups (n_rows,) of rows that are identical in all views."""
+    if any(same is None for same in ids):
+        return np.arange(len(masks[0]))
+    rows = [np.where(mask, same, -1) for same, mask in zip(ids, masks, strict=True)]
+    groups = np.unique(np.column_stack(rows), axis=0, return_inverse=True)[1]
+    return groups.ravel()
 
 
 def _joined(ids, masks):
@@ -135,8 +153,8 @@ class Job:
             mapper,
             kind,
             y,
-            mapper.classes_ if self.going_on and kind == "labels" else classes,
-            mapper._target_scaling if self.going_on and kind == "numbers" else None,
+            getattr(mapper, "classes_", None) if self.going_on else classes,
+            getattr(mapper, "_target_scaling", None) if self.going_on else None,
         )
         if self.terms[0].loss.kind == "target":
             checks.check_outputs(mapper, self.target, len(names))
@@ -145,16 +163,34 @@ class Job:
         )
         self.arrays = [self.blocks.arrays[name] for name in names]
         self.masks = [self.blocks.mask(name) for name in names]
-        self.ids = [nn.identical_rows(array) for array in self.arrays]
-        fraction = mapper.validation_fraction * (mapper.early_stopping and not piece)
-        self.rows, self.held = split(self.ids, self.masks, fraction, self.rng)
-        n_batch = min(mapper.batch_size, len(self.rows))
-        checks.check_batches(mapper, self.terms, n_batch)
+        checks.check_presence(names, self.masks)
         if previous is not None:
             self.inputs = checks.same_inputs(mapper, self.reader)
+            checks.check_goes_on(mapper, self.hidden, self.terms, self.target, previous)
         else:
             wanted = by_view(mapper.standardize, names, "standardize", True)
             self.inputs = inputs_of(self.blocks, wanted, self.shapes)
+        self.ids = [nn.identical_rows(array) for array in self.arrays]
+        self.rows, self.held = split(
+            self.ids,
+            self.masks,
+            self._share_held_out(),
+            self.rng,
+            whole=self.terms[0].loss.kind == "target",
+        )
+        n_batch = min(mapper.batch_size, len(self.rows))
+        checks.check_batches(mapper, self.terms, n_batch)
+
+    def _share_held_out(self):
+        mapper = self.mapper
+        if self.piece or not mapper.early_stopping:
+            return 0.0
+        share = mapper.validation_fraction
+        # In few rows the loss that whitens is the same whatever the encodings are.
+        by_loss = self.terms[0].loss.whitened and mapper.scoring in (None, "loss")
+        if by_loss and share * self.blocks.n_rows < 4 * mapper.n_components:
+            return 0.0
+        return share
 
     def _read(self):
         mapper = self.mapper
@@ -275,6 +311,11 @@ class Job:
     def _checkpoint(self):
         if self.mapper.checkpoint is None or self.piece:
             return None
+        if self.mapper.random_state is None:
+            raise ValueError(
+                "checkpoint= needs random_state to be a number: a fit that was "
+                "interrupted could not be gone on with when it is None."
+            )
         parameters = self.mapper.get_params(deep=False)
         for name in ("checkpoint", "device"):
             parameters.pop(name)

@@ -31,8 +31,15 @@ def read_classes(y, name, classes=None):
     _check_there(y, name)
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
+    try:
+        found, values = np.unique(y, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in y})
+        raise ValueError(
+            f"The labels in y are of types {kinds}, which have no order; make them "
+            "all numbers or all strings, and drop rows that have none."
+        ) from error
     check_classification_targets(y)
-    found, values = np.unique(y, return_inverse=True)
     if classes is None:
         classes = found
     elif unknown := sorted(set(found.tolist()) - set(classes.tolist())):
@@ -59,6 +66,11 @@ def read_numbers(y, name, *, standardize, scaling=None):
     y = y.reshape(len(y), -1)
     means, scales = np.zeros(y.shape[1]), np.ones(y.shape[1])
     if scaling is not None:
+        if len(scaling[0]) != y.shape[1]:
+            raise ValueError(
+                f"y has {y.shape[1]} column(s), but {len(scaling[0])} in the rows "
+                "before; a fit goes on with the same numbers to predict."
+            )
         means, scales = scaling
     elif standardize:
         means, deviations = y.mean(axis=0), y.std(axis=0)

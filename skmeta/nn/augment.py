@@ -106,7 +106,7 @@ def get_augmentation(augment):
     """The entry of a name, or a callable ``(X, generator) -> X`` as it is."""
     if callable(augment):
         return augment
-    if augment not in AUGMENTATIONS:
+    if not isinstance(augment, str) or augment not in AUGMENTATIONS:
         raise ValueError(
             f"augment={augment!r} is unknown; choose one of {list(AUGMENTATIONS)} or a "
             "function (X, generator) -> X."

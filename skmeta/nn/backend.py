@@ -32,6 +32,7 @@ __all__ = [
     "objective",
     "read_space",
     "resolve_device",
+    "scalar_loss",
     "start_from",
     "torch_generator",
     "torch_randomness",
@@ -125,18 +126,48 @@ def make_space(
         head = linear(width, head, generator)
     change = None
     if augment:
-        change = _augmentation([augment.get(view) for view in views], generator)
+        change = _augmentation({v: augment.get(v) for v in views}, generator)
     return Space(made, terms, head=head, fusion=fusion, augment=change)
 
 
 def _augmentation(functions, generator):
     def change(inputs):
         return [
-            X if function is None else function(X, generator)
-            for function, X in zip(functions, inputs, strict=True)
+            X if function is None else _augmented(view, function, X, generator)
+            for (view, function), X in zip(functions.items(), inputs, strict=True)
         ]
 
     return change
+
+
+def _augmented(view, function, X, generator):
+    """A batch, changed; with rows or entries lost a loss would compare others."""
+    result = function(X, generator)
+    found = getattr(result, "shape", None)
+    if not isinstance(result, torch.Tensor) or found != X.shape:
+        found = type(result).__name__ if found is None else tuple(found)
+        raise ValueError(
+            f"augment[{view!r}] made {found} of a batch of shape {tuple(X.shape)}; a "
+            "torch tensor of the same shape is needed."
+        )
+    return result.to(X.device, X.dtype)
+
+
+def scalar_loss(function):
+    """A loss of the user's, checked to give one number."""
+
+    def checked(Za, Zb):
+        value = function(Za, Zb)
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            shape = getattr(value, "shape", None)
+            found = type(value).__name__ if shape is None else f"shape {tuple(shape)}"
+            raise ValueError(
+                f"The loss {function!r} gave {found}; a torch tensor of one number is "
+                "needed, such as the mean over the rows."
+            )
+        return value.reshape(())
+
+    return checked
 
 
 def global_generators(encoders, device):

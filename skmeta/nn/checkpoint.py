@@ -176,15 +176,42 @@ def _parts(value):
         yield from _parts([value.func, value.args, value.keywords])
     elif inspect.ismethod(value):
         yield from _parts([value.__func__, value.__self__])
+    elif inspect.isfunction(value):
+        yield from _function_parts(value)
     elif inspect.isroutine(value) or isinstance(value, type):
         yield f"{value.__module__}.{value.__qualname__}".encode()
-        yield getattr(getattr(value, "__code__", None), "co_code", b"")
+    elif inspect.ismodule(value):
+        yield value.__name__.encode()
     elif hasattr(value, "get_params"):
         yield from _parts(value.get_params(deep=False))
     elif type(value).__repr__ is object.__repr__:  # it would be an address
         yield from _parts(getattr(value, "__dict__", {}))
     else:
         yield repr(value).encode()
+
+
+def _function_parts(function):
+    """Of a function: its code, and the values that it was made with."""
+    yield f"{function.__module__}.{function.__qualname__}".encode()
+    yield from _code_parts(function.__code__)
+    yield from _parts([function.__defaults__, function.__kwdefaults__])
+    for cell in function.__closure__ or ():
+        try:
+            value = cell.cell_contents
+        except ValueError:  # not yet given a value
+            continue
+        if value is not function:  # one that calls itself
+            yield from _parts(value)
+
+
+def _code_parts(code):
+    yield code.co_code
+    yield repr(code.co_names).encode()
+    for constant in code.co_consts:
+        if inspect.iscode(constant):
+            yield from _code_parts(constant)
+        else:
+            yield from _parts(constant)
 
 
 def _array_parts(array):
@@ -270,6 +297,8 @@ def load_optimiser(optimiser, space, arrays):
     known = {name: {} for name in named}
     for key, value in to_tensors(arrays).items():
         name, quantity = key.rsplit("/", 1)
+        if name not in named:  # learned along by a loss before this one
+            continue
         if value.shape == named[name].shape:
             # A fused step goes through memory in order: that of weights and moments
             # is to be the same, as where images are in channels_last.

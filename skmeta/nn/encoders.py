@@ -109,7 +109,14 @@ class Foreign(nn.Module):
 
     def forward(self, X):
         """Encodings (n_rows, n_out)."""
-        Z = self.module(X)
+        try:
+            Z = self.module(X)
+        except Exception as error:
+            error.add_note(
+                f"In the encoder of view {self.view!r}, of a batch of shape "
+                f"{tuple(X.shape)}."
+            )
+            raise
         shape = tuple(Z.shape) if isinstance(Z, torch.Tensor) else type(Z).__name__
         if shape != (len(X), self.n_out):
             raise ValueError(
@@ -160,7 +167,7 @@ def build(source, view):
             f"The factory of encoders[{view!r}] made a {type(module).__name__}; a "
             "torch.nn.Module is needed."
         )
-    return module
+    return module.float()  # as the rows are
 
 
 def load_arrays(module, arrays):

@@ -171,7 +171,7 @@ def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps):
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     several = parameters[0].device.type != "cpu"  # at once: slower for few on a CPU
     buffers = list(space.buffers())
-    total, count = 0.0, 0
+    total, count, constant = 0.0, 0, False
     for index in batches:
         rate = plan.learning_rate * _share(plan, now.step, n_steps)
         for group in optimiser.param_groups:
@@ -183,6 +183,9 @@ def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps):
             value = torch.tensor(math.nan, requires_grad=True)
         now.step += 1
         if value is None:
+            continue
+        if not value.requires_grad:
+            constant = True
             continue
         for p in parameters:
             p.grad = None
@@ -206,6 +209,11 @@ def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps):
             )
         optimiser.step()
         total, count = total + current * len(index), count + len(index)
+    if count == 0 and constant:
+        raise ValueError(
+            "The loss depends on nothing that is trained: it was detached from its "
+            "graph, or all that it compares is frozen (requires_grad=False)."
+        )
     if count == 0:
         raise ValueError(
             "No batch has two rows with the same two views; raise batch_size."
@@ -321,6 +329,11 @@ def _forward(encoder, plan):
 
 def _optimiser(space, plan):
     groups = _decayed(space, plan.weight_decay)
+    if not groups:
+        raise ValueError(
+            "There is nothing to train: every parameter of the encoders is frozen "
+            "(requires_grad=False). Unfreeze one, or end an encoder with a new layer."
+        )
     try:
         return torch.optim.AdamW(groups, lr=plan.learning_rate, fused=True)
     except RuntimeError:  # a device without the fused kernel
