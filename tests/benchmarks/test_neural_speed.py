@@ -270,6 +270,7 @@ def compare_fits(race, table, size, epochs):
         learning_rate="constant",
         max_iter=size.epochs,
         n_iter_no_change=size.epochs,
+        dropout=0.0,
         early_stopping=False,
         random_state=0,
     )
