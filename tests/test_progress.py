@@ -175,19 +175,35 @@ def test_it_goes_through_a_pipeline():
     assert record.calls.count("setup") == record.calls.count("teardown") == 1
 
 
-@pytest.mark.parametrize("n_jobs", [None, 2])
-def test_it_goes_through_a_search(n_jobs):
-    monitor = callback.ScoringMonitor(scoring="r2")
-    search = GridSearchCV(
-        Descent(max_iter=3).set_callbacks(monitor),
-        {"rate": [0.1, 0.3]},
-        cv=2,
-        n_jobs=n_jobs,
-    )
-    search.fit(X, y)
+def epochs_of(monitor):
     logs = monitor.get_logs(select="all")
-    rows = [row for log in logs for row in log.data if row["task_name"] == "epoch"]
-    assert len(rows) == 3 * (2 * 2 + 1)
+    return [row for log in logs for row in log.data if row["task_name"] == "epoch"]
+
+
+def test_it_goes_through_a_search():
+    monitor = callback.ScoringMonitor(scoring="r2")
+    estimator = Descent(max_iter=3).set_callbacks(monitor)
+    GridSearchCV(estimator, {"rate": [0.1, 0.3]}, cv=2).fit(X, y)
+    assert len(epochs_of(monitor)) == 3 * (2 * 2 + 1)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_it_goes_through_a_search_in_processes():
+    pytest.importorskip("torch")
+    from skmeta import NeuralSharedSpaceMapper
+
+    monitor = callback.ScoringMonitor(scoring="r2")
+    mapper = NeuralSharedSpaceMapper(
+        2,
+        views={"a": [0], "b": slice(0, None)},
+        loss="mse",
+        hidden_layer_sizes=(4,),
+        max_iter=3,
+        random_state=0,
+    ).set_callbacks(monitor)
+    search = GridSearchCV(mapper, {"weight_decay": [0.0, 0.1]}, cv=2, n_jobs=2)
+    search.fit(X, y)
+    assert len(epochs_of(monitor)) == 3 * (2 * 2 + 1)
 
 
 def test_a_propagated_callback_goes_through_a_search():
