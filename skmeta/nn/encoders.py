@@ -6,17 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from skmeta.core.network import NORM_EPS, Layer, Network, standardised
 
 ACTIVATIONS = {
-    "identity": nn.Identity,
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "logistic": nn.Sigmoid,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
+    "identity": nn.Identity(),
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "logistic": torch.sigmoid,
+    "gelu": F.gelu,
+    "silu": F.silu,
 }
 
 
@@ -52,25 +53,28 @@ class MLP(nn.Module):
             linear(a, b, generator) for a, b in zip(widths, widths[1:], strict=False)
         )
         self.norms = nn.ModuleList(
-            nn.LayerNorm(width, eps=NORM_EPS) if layer_norm else nn.Identity()
-            for width in hidden
+            nn.LayerNorm(width, eps=NORM_EPS) for width in hidden if layer_norm
         )
-        self.act = ACTIVATIONS[activation]()
+        self.act = ACTIVATIONS[activation]
         self.dropout = Dropout(dropout, generator)
 
     def forward(self, X):
         """Encodings (n_rows, n_out) of standardised rows."""
         X = X.flatten(1)
-        for linear, norm in zip(self.linear, self.norms, strict=False):
-            X = self.dropout(self.act(norm(linear(X))))
-        return self.linear[-1](X)
+        *hidden, last = self.linear
+        for i, linear in enumerate(hidden):
+            # Calling a module takes as long as multiplying small matrices.
+            X = F.linear(X, linear.weight, linear.bias)
+            if self.norms:
+                X = self.norms[i](X)
+            X = self.dropout(self.act(X))
+        return F.linear(X, last.weight, last.bias)
 
     def network(self, means, scales):
         """The same function of raw rows, as arrays."""
         layers = []
         for i, linear in enumerate(self.linear):
             norm = self.norms[i] if i < len(self.norms) else None
-            norm = None if isinstance(norm, nn.Identity) else norm
             layers.append(
                 Layer(
                     _array(linear.weight.T),

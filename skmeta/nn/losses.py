@@ -71,7 +71,7 @@ class _InfoNCE(torch.autograd.Function):
         A, B = U = Z.div_(lengths)
         scale = log_scale.clamp(max=MAX_LOG_SCALE).exp().to(Za.dtype)
         in_bits = scale / _InfoNCE.LOG_2
-        S = torch.addmm(-_InfoNCE.SHIFT * in_bits, in_bits * A, B.T)
+        S = torch.addmm(in_bits, in_bits * A, B.T, beta=-_InfoNCE.SHIFT)
         if positives is None:
             T, own = None, S.trace() / n
         else:

@@ -190,9 +190,7 @@ def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps):
         for p in parameters:
             p.grad = None
         value.backward()
-        norm = nn.utils.get_total_norm(
-            [p.grad for p in parameters if p.grad is not None], foreach=several
-        )
+        norm = _norm([p.grad for p in parameters if p.grad is not None], several)
         current = value.item()
         if not (math.isfinite(current) and math.isfinite(norm.item())):
             for buffer, old in zip(buffers, before, strict=True):
@@ -219,6 +217,16 @@ def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps):
             "No batch has two rows with the same two views; raise batch_size."
         )
     return total / count
+
+
+def _norm(gradients, several):
+    """Euclidean norm of all of them."""
+    if several or not gradients:
+        return nn.utils.get_total_norm(gradients, foreach=several)
+    # Twice as fast on a CPU.
+    return torch.linalg.vector_norm(
+        torch.stack([torch.linalg.vector_norm(g) for g in gradients])
+    )
 
 
 class _Saver:
