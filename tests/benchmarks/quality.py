@@ -10,7 +10,7 @@ default settings but for the loss, where labels are the task, and for views that
 scaled. The five sets take some 20 minutes on one core.
 
 SKMETA_DATA names the folder of the sets. Digits are drawn smaller, and recordings
-stretched to one length; of the Debian packages 4,000 are learned from.
+stretched to one length; of the Debian packages 6,000 are learned from.
 """
 
 import argparse
@@ -280,7 +280,9 @@ def digits(n_repeats=3):
                 n: rng.permutation(np.flatnonzero(m))[:1000] for n, m in test.items()
             }
             shown = {"image": image[test["image"]], "audio": audio[test["audio"]]}
-            rest = rng.permutation(np.setdiff1d(np.flatnonzero(seen), pairs[0]))[:4500]
+            rest = rng.permutation(
+                np.setdiff1d(np.flatnonzero(seen), pairs[0][::IMAGES_A_CLIP])
+            )[:N_ALONE]
             more = image[rest], y["image"][rest]
             spaces = digit_spaces(views, target, speaker, more, shown, seed)
             labels = {name: y[name][rows] for name, rows in test.items()}
@@ -294,7 +296,7 @@ def digits(n_repeats=3):
         yield figures
 
 
-IMAGES_A_CLIP = 2
+IMAGES_A_CLIP, N_ALONE = 2, 4912  # 54 batches of 128 with the 2,000 clips
 SPEAKERS = (("lucas", "theo"), ("george", "jackson"), ("nicolas", "yweweler"))
 
 
@@ -433,8 +435,8 @@ NOT_VIEWS = ("digit", "split")
 # ---- debian: a table and a description of the same package ---------------------------
 
 
-def debian(n_repeats=3, n_train=4000, n_test=1000):
-    """4,000 packages to learn from and 1,000 of other sources, drawn anew."""
+def debian(n_repeats=4, n_train=6000, n_test=1000):
+    """6,000 packages to learn from and 1,000 of other sources, drawn anew."""
     frame = pd.read_parquet(DATA / "debian_packages" / "debian_packages.parquet")
     section = frame["section"].astype(str).to_numpy()
     source = frame["source"].astype(str).to_numpy()
