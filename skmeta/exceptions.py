@@ -1,5 +1,8 @@
 """Warnings and errors on which a user can act, each its own class."""
 
+import sys
+import warnings
+
 __all__ = [
     "ConditionWarning",
     "CorrelationOneWarning",
@@ -32,3 +35,16 @@ class CorrelationOneWarning(UserWarning):
 
 class ConditionWarning(UserWarning):
     """Moments of a view have lost digits, and its rows are not there to be asked."""
+
+
+def warn(message, category):
+    """Warn at the line of the user's that called, whatever lies between."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _is_library(frame):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_library(frame):
+    library = frame.f_globals.get("__name__", "").partition(".")[0]
+    return library in ("skmeta", "sklearn")

@@ -25,7 +25,7 @@ GROUND = ("_compat", "exceptions", "core", "views")
 LAYERS = {
     "_compat": Layer((), "alone touches scikit-learn's private names"),
     "_progress": Layer((), "alone touches scikit-learn's callback API"),
-    "exceptions": Layer((), "classes without code"),
+    "exceptions": Layer((), "what is said to the user, and to whose line"),
     "_file": Layer(("exceptions",), "whole files, whatever is in them"),
     "core": Layer((), "functions on arrays: knows no estimator and no container"),
     "views": Layer(GROUND[:3], "the one door through which X comes in"),

@@ -33,7 +33,7 @@ from skmeta.mapping._fit import (
     moments_by_pattern,
     refuse_width,
     too_wide,
-    warn,
+    warn_of,
 )
 from skmeta.views import Views
 from skmeta.views._blocks import device_of
@@ -454,7 +454,7 @@ class CCAMapper(BaseMapper):
         self.rank_ = solution.ranks
         self.n_iter_ = learned.n_iter
         self._deviations = solution.deviations
-        warn(learned)
+        warn_of(learned)
 
     def _place(self):
         """What is learned, where the rows are."""

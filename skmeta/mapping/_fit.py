@@ -1,6 +1,5 @@
 """From checked views to a solution: which rows count, and which solver."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +11,12 @@ from skmeta.core import patterns as pt
 from skmeta.core.blocks import Rows, stack_slices
 from skmeta.core.cca import Solution, Source, dtype_eps, solve_moments
 from skmeta.core.implicit import solve_implicit
-from skmeta.exceptions import ConditionWarning, CorrelationOneWarning, RankWarning
+from skmeta.exceptions import (
+    ConditionWarning,
+    CorrelationOneWarning,
+    RankWarning,
+    warn,
+)
 
 # Moments with sparse views beyond this size are not formed.
 MAX_GRAM_BYTES = 512 * 2**20
@@ -163,7 +167,7 @@ def _count(source, moments):
     return float(len(source.index))
 
 
-def warn(learned):
+def warn_of(learned):
     """Warn of what is legitimate but doubtful."""
     solution = learned.solution
     k = len(solution.correlations)
@@ -171,20 +175,20 @@ def warn(learned):
     for name, rank in solution.ranks.items():
         columns = solution.n_varying[name]
         if rank < k:
-            _warn(
+            warn(
                 f"View {name!r} has rank {rank}, fewer than the {k} components: "
                 f"the last {k - rank} are zero. Set n_components={rank} or less.",
                 RankWarning,
             )
         elif name in plain and rank < columns:
-            _warn(
+            warn(
                 f"View {name!r} has rank {rank} but {columns} columns that vary: "
                 "some are combinations of others, and its weights are not unique. "
                 "Drop such columns, or shrink (shrinkage='auto').",
                 RankWarning,
             )
     for name in solution.ill_conditioned:
-        _warn(
+        warn(
             f"View {name!r} is ill-conditioned: some of its columns are nearly "
             "combinations of others, and what their differences say is lost in its "
             "moments, which are all that is known of it. Shrink (shrinkage='auto'), "
@@ -193,20 +197,16 @@ def warn(learned):
         )
     ranks = sorted(solution.ranks[name] for name in plain)[-2:]
     if len(ranks) == 2 and sum(ranks) >= learned.n_rows:
-        _warn(
+        warn(
             f"With {learned.n_rows:g} rows and views of rank {ranks[0]} and "
             f"{ranks[1]}, correlations of 1 hold by construction and say nothing about "
             "new rows. Shrink (shrinkage='auto'), or reduce the views' columns.",
             CorrelationOneWarning,
         )
     if learned.change > em.TOLERANCE:
-        _warn(
+        warn(
             f"EM stopped after {learned.n_iter} iterations, still changing by "
             f"{learned.change:.1g}; rows that lack a view weigh too much against those "
             "that have it. Consider unpaired='drop'.",
             ConvergenceWarning,
         )
-
-
-def _warn(message, category):
-    warnings.warn(message, category, stacklevel=2)

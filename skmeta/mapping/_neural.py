@@ -1,6 +1,5 @@
 """`NeuralSharedSpaceMapper`: neural encoders of views as a mapper."""
 
-import warnings
 from numbers import Integral, Real
 from os import PathLike
 
@@ -22,6 +21,7 @@ from skmeta._progress import Epochs, SupportsCallbacks
 from skmeta.core.device import OnDevice
 from skmeta.core.network import ACTIVATIONS, unit
 from skmeta.core.projection import float_dtype
+from skmeta.exceptions import warn
 from skmeta.mapping._base import BaseMapper, _two_arrays
 from skmeta.mapping._fit import fit_blocks
 from skmeta.mapping._neural_fit import Job, encode, rows_of
@@ -68,8 +68,8 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
     activation : str, default="relu"
         Of these hidden layers: "identity", "relu", "tanh", "logistic", "gelu", "silu".
     dropout : float, default=0.5
-        Share of the hidden units that are zero in a step of training; the narrower the
-        layers, the less of it is right.
+        Share of the hidden units that are zero in a step of training. Layers of less
+        than about 50 units want less of it.
     layer_norm : bool, default=False
         Whether these hidden layers are normalised [10]_ before the activation.
     encoders : dict of str to encoder, default=None
@@ -128,7 +128,7 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         components, of which they could tell nothing.
     validation_fraction : float, default=0.1
         Share of the rows that is held out, at most: rows that are identical in a view
-        stay together, or with a target those that are so in all views.
+        stay together, or with a loss against y those that are so in all views.
     scoring : None, "loss", str or callable, default=None
         The score of the rows that are held out. None is the mean reciprocal rank of a
         row's partner over both directions with "info_nce", "siglip" and "triplet", the
@@ -147,7 +147,8 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         interrupted, however it was, goes on from it when it is called again with the
         same data and parameters, and ends with the same mapper to the bit;
         ``random_state`` has to be a number. One that has ended is there at once. Delete
-        the file to start anew.
+        the file to start anew. A file is of one fit: the folds of a search, which fit
+        many, cannot share it.
     precision : {"float32", "bf16"}, default="float32"
         Of the encoders while they are trained.
     compile : bool, default=False
@@ -196,6 +197,9 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
     RankWarning
         With ``loss="cca"``, if a batch has fewer than four times as many rows as
         there are components.
+    UserWarning
+        If no rows can be held out, because nearly all are linked by being identical in
+        a view, or if their score was never a number.
 
     See Also
     --------
@@ -390,7 +394,6 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
             )
             job.reader.claim(self, X)
             self._store(job, job.blocks)
-            self._rng = self._optimiser = None
             if failure is not None:
                 for name in ("loss_curve_", "validation_scores_", "n_iter_"):
                     vars(self).pop(name, None)  # of the fit before
@@ -399,19 +402,17 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
             self.validation_scores_ = history.scores
             self.n_iter_ = len(history.losses)
         if history.scores and np.isnan(history.scores).all():
-            warnings.warn(
+            warn(
                 f"The score of the held-out rows was NaN after each of the "
                 f"{self.n_iter_} passes: none was the best, and the last weights are "
                 "kept. Choose another scoring=, or early_stopping=False.",
                 UserWarning,
-                stacklevel=2,
             )
         if not history.converged:
-            warnings.warn(
+            warn(
                 f"The fit stopped at max_iter={self.max_iter} and was still improving; "
                 "raise max_iter.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self
 
@@ -445,12 +446,12 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         history, failure = job.train(1)
         if not job.going_on:
             job.reader.claim(self, X)
-            self.loss_curve_ = []
+        before = getattr(self, "loss_curve_", []) if job.going_on else []
         self._store(job, job.blocks)
         if failure is not None:
             raise failure
         self._rng, self._optimiser = job.rng, history.optimiser_state
-        self.loss_curve_ = [*self.loss_curve_, *history.losses]
+        self.loss_curve_ = [*before, *history.losses]
         self.validation_scores_, self.n_iter_ = [], len(self.loss_curve_)
         return self
 
@@ -552,6 +553,7 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         loss, target = job.terms[0].loss, job.target
         self._reader = job.reader
         self._dtypes = {n: float_dtype(a.dtype) for n, a in blocks.arrays.items()}
+        self._rng = self._optimiser = None  # `partial_fit` alone goes on with them
         self.encoders_, self._unit, self._turns = networks, loss.cosine, None
         self._learned, self._head = learned, head
         self._trained_for = self._target_loss, self.fusion

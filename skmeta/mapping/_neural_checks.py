@@ -1,14 +1,13 @@
 """What a neural mapper is given, held against what it can do."""
 
 import math
-import warnings
 from numbers import Real
 
 import numpy as np
 
 from skmeta.core.convnet import ConvNetwork
 from skmeta.core.network import Network
-from skmeta.exceptions import RankWarning
+from skmeta.exceptions import RankWarning, warn
 from skmeta.mapping._target import (
     CLASSIFICATION,
     REGRESSION,
@@ -31,10 +30,8 @@ def widths(hidden_layer_sizes):
 
 def terms_of(nn, loss, alignment):
     """The loss, and what is added to it, as terms of an objective."""
-    main = nn.get_loss(loss)
-    if callable(loss):
-        main = main._replace(function=nn.scalar_loss(loss))
-    terms = [nn.Term(loss if isinstance(loss, str) else "callable", main)]
+    name = loss if isinstance(loss, str) else "callable"
+    terms = [nn.Term(name, nn.get_loss(loss))]
     if not isinstance(alignment, dict):
         alignment = {"info_nce": float(alignment)} if alignment else {}
     for name, weight in alignment.items():
@@ -148,12 +145,11 @@ def check_batches(mapper, terms, n):
             "batch_size, or choose loss='cca_ey', which is made for small batches."
         )
     if n < 4 * k:
-        warnings.warn(
+        warn(
             f"A batch of {n} rows says little about {k} components: their "
             "correlations in it are near 1 whatever the rows are. Take at least "
             f"{4 * k} rows, or loss='cca_ey'.",
             RankWarning,
-            stacklevel=6,
         )
 
 

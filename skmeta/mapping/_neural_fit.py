@@ -14,6 +14,7 @@ from skmeta.core.convnet import ConvNetwork
 from skmeta.core.convnet import forward as convolve
 from skmeta.core.device import OnDevice
 from skmeta.core.network import Network, forward, standardisation
+from skmeta.exceptions import warn
 from skmeta.mapping import _neural_checks as checks
 from skmeta.mapping._by_view import by_view
 from skmeta.views._door import open_door
@@ -87,7 +88,7 @@ def split(ids, masks, fraction, rng, *, whole=False):
     in all views.
     """
     n = len(masks[0])
-    if not fraction or n < MIN_ROWS_TO_SPLIT:
+    if not fraction:
         return np.arange(n), np.arange(0)
     groups = _same_rows(ids, masks) if whole else _joined(ids, masks)
     order = rng.permutation(groups.max() + 1)
@@ -171,24 +172,30 @@ class Job:
             wanted = by_view(mapper.standardize, names, "standardize", True)
             self.inputs = inputs_of(self.blocks, wanted, self.shapes)
         self.ids = [nn.identical_rows(array) for array in self.arrays]
+        share = self._share_held_out()
+        against_y = self.terms[0].loss.kind in ("target", "labels")
         self.rows, self.held = split(
-            self.ids,
-            self.masks,
-            self._share_held_out(),
-            self.rng,
-            whole=self.terms[0].loss.kind == "target",
+            self.ids, self.masks, share, self.rng, whole=against_y
         )
+        if share and len(self.held) == 0:
+            warn(
+                f"No {share:.0%} of the rows can be held out: {len(self.rows)} rows "
+                "are linked by being identical in a view, so that partners would "
+                "stand on both sides. The fit does not stop early; set "
+                "early_stopping=False, or leave out a view of few distinct rows.",
+                UserWarning,
+            )
         n_batch = min(mapper.batch_size, len(self.rows))
         checks.check_batches(mapper, self.terms, n_batch)
 
     def _share_held_out(self):
-        mapper = self.mapper
-        if self.piece or not mapper.early_stopping:
+        mapper, n = self.mapper, self.blocks.n_rows
+        if self.piece or not mapper.early_stopping or n < MIN_ROWS_TO_SPLIT:
             return 0.0
         share = mapper.validation_fraction
         # In few rows the loss that whitens is the same whatever the encodings are.
         by_loss = self.terms[0].loss.whitened and mapper.scoring in (None, "loss")
-        if by_loss and share * self.blocks.n_rows < 4 * mapper.n_components:
+        if by_loss and share * n < 4 * mapper.n_components:
             return 0.0
         return share
 

@@ -10,7 +10,13 @@ from skmeta.nn.augment import get_augmentation
 from skmeta.nn.checkpoint import Checkpoint, fingerprint
 from skmeta.nn.convolution import Conv4, ResNet
 from skmeta.nn.data import Data, Table, identical_rows
-from skmeta.nn.encoders import MLP, Foreign, foreign_forward, linear
+from skmeta.nn.encoders import (
+    GLOBAL_GENERATOR,
+    MLP,
+    Foreign,
+    foreign_forward,
+    linear,
+)
 from skmeta.nn.losses import LOSSES, get_loss
 from skmeta.nn.objective import Space, Term, objective, validation_score
 from skmeta.nn.training import Plan, resolve_device, train
@@ -21,8 +27,8 @@ __all__ = [
     "Plan",
     "Term",
     "check_encoder",
-    "foreign_forward",
     "fingerprint",
+    "foreign_forward",
     "get_augmentation",
     "get_loss",
     "global_generators",
@@ -32,7 +38,6 @@ __all__ = [
     "objective",
     "read_space",
     "resolve_device",
-    "scalar_loss",
     "start_from",
     "torch_generator",
     "torch_randomness",
@@ -127,13 +132,15 @@ def make_space(
     change = None
     if augment:
         change = _augmentation({v: augment.get(v) for v in views}, generator)
-    return Space(made, terms, head=head, fusion=fusion, augment=change)
+    return Space(made, n_components, terms, head=head, fusion=fusion, augment=change)
 
 
 def _augmentation(functions, generator):
     def change(inputs):
         return [
-            X if function is None else _augmented(view, function, X, generator)
+            X
+            if function is None or len(X) == 0
+            else _augmented(view, function, X, generator)
             for (view, function), X in zip(functions.items(), inputs, strict=True)
         ]
 
@@ -151,23 +158,6 @@ def _augmented(view, function, X, generator):
             "torch tensor of the same shape is needed."
         )
     return result.to(X.device, X.dtype)
-
-
-def scalar_loss(function):
-    """A loss of the user's, checked to give one number."""
-
-    def checked(Za, Zb):
-        value = function(Za, Zb)
-        if not isinstance(value, torch.Tensor) or value.numel() != 1:
-            shape = getattr(value, "shape", None)
-            found = type(value).__name__ if shape is None else f"shape {tuple(shape)}"
-            raise ValueError(
-                f"The loss {function!r} gave {found}; a torch tensor of one number is "
-                "needed, such as the mean over the rows."
-            )
-        return value.reshape(())
-
-    return checked
 
 
 def global_generators(encoders, device):
@@ -193,13 +183,14 @@ def torch_generator(seed):
 def torch_randomness(seed, device, encoders):
     """Seed the global generator, which modules of users draw from, and put it back.
 
-    Where all encoders are built in, it is not touched.
+    Where all encoders are built in, it is not touched. It is one for all threads: fits
+    that draw from it wait for each other.
     """
     if not _are_foreign(encoders):
         yield
         return
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with GLOBAL_GENERATOR, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
 

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,10 @@ ACTIVATIONS = {
     "gelu": F.gelu,
     "silu": F.silu,
 }
+
+
+# Held while torch's global generator is drawn from and put back.
+GLOBAL_GENERATOR = threading.RLock()
 
 
 class Dropout(nn.Module):
@@ -148,7 +153,8 @@ class Foreign(nn.Module):
 
     def take(self, network):
         """Go on from weights that `network` gave."""
-        load_arrays(self.module, network.arrays)
+        arrays = {name: torch.from_numpy(a) for name, a in network.arrays.items()}
+        self.module.load_state_dict(arrays)
 
 
 class ForeignNetwork(NamedTuple):
@@ -174,11 +180,6 @@ def build(source, view):
     return module.float()  # as the rows are
 
 
-def load_arrays(module, arrays):
-    """Give a module the weights of its state as arrays."""
-    module.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()})
-
-
 # Rows are encoded so many at a time, the last ones filled up: a row's encoding is the
 # same whatever rows stand beside it.
 FOREIGN_ROWS = 256
@@ -187,8 +188,11 @@ FOREIGN_ROWS = 256
 @torch.no_grad()
 def foreign_forward(network, X):
     """Encodings (n_rows, n_out) of rows (n_rows, n_features), as numpy."""
-    with torch.random.fork_rng(devices=[]):  # what a factory draws is not kept
+    if isinstance(network.source, nn.Module):
         foreign = Foreign(network.source, network.view, network.n_out)
+    else:  # a factory draws weights, which the trained ones replace
+        with GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
+            foreign = Foreign(network.source, network.view, network.n_out)
     foreign.take(network)
     foreign.eval()
     result = np.empty((X.shape[0], network.n_out), np.float32)

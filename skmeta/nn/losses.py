@@ -270,13 +270,30 @@ LOSSES = {
 def get_loss(loss):
     """The entry of a name, or of a callable ``(Za, Zb) -> scalar``."""
     if callable(loss):
-        return Loss(loss, "pairs")
+        return Loss(_checked(loss), "pairs")
     if loss not in LOSSES:
         raise ValueError(
             f"loss={loss!r} is unknown; choose one of {list(LOSSES)} or a function "
             "(Za, Zb) -> scalar."
         )
     return LOSSES[loss]
+
+
+def _checked(function):
+    """A loss of the user's, checked to give one number."""
+
+    def checked(Za, Zb):
+        value = function(Za, Zb)
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            shape = getattr(value, "shape", None)
+            found = type(value).__name__ if shape is None else f"shape {tuple(shape)}"
+            raise ValueError(
+                f"The loss {function!r} gave {found}; a torch tensor of one number is "
+                "needed, such as the mean over the rows."
+            )
+        return value.reshape(())
+
+    return checked
 
 
 def over_pairs(function, encodings, present, positives=None, *, n_min=2, **learned):

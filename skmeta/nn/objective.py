@@ -25,9 +25,12 @@ class Space(nn.Module):
     ``fusion`` is "concat", "mean" or the number of a view.
     """
 
-    def __init__(self, encoders, terms, *, head=None, fusion="concat", augment=None):
+    def __init__(
+        self, encoders, n_out, terms, *, head=None, fusion="concat", augment=None
+    ):
         super().__init__()
         self.encoders = nn.ModuleList(encoders)
+        self.n_out = n_out
         self.learned = nn.ModuleDict(
             {
                 term.name: nn.ParameterDict(
@@ -48,11 +51,13 @@ class Space(nn.Module):
             inputs = self.augment(inputs)
         encodings = []
         for encoder, X, places in zip(self.encoders, inputs, batch.places, strict=True):
-            Z = encoder(X)
-            if places is not None:
-                full = torch.zeros(batch.n, Z.shape[1], device=Z.device, dtype=Z.dtype)
-                Z = full.index_copy(0, places, Z)
-            encodings.append(Z)
+            if places is None:
+                encodings.append(encoder(X))
+                continue
+            full = X.new_zeros(batch.n, self.n_out)
+            if len(X):  # no row of this batch may have the view
+                full = full.index_copy(0, places, encoder(X))
+            encodings.append(full)
         return encodings
 
     def output(self, encodings, present):

@@ -214,7 +214,8 @@ def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps):
         )
     if count == 0:
         raise ValueError(
-            "No batch has two rows with the same two views; raise batch_size."
+            "No batch has two rows with the same two views; raise batch_size, or give "
+            "more rows that have both."
         )
     return total / count
 

@@ -259,3 +259,85 @@ def test_one_hidden_layer_as_a_number():
         make(hidden_layer_sizes=8).fit(VIEWS).transform(VIEWS),
         make(hidden_layer_sizes=(8,)).fit(VIEWS).transform(VIEWS),
     )
+
+
+# ---- what stands between, and after --------------------------------------------------
+
+
+@pytest.mark.parametrize("encoder", ["conv4", "resnet", "module"])
+def test_a_batch_in_which_no_row_has_a_view(encoder):
+    images = np.random.default_rng(0).normal(size=(60, 1, 8, 8))
+    present = {"a": np.arange(60) < 6}
+    views = Views.from_dict({"a": images, "b": B, "c": A}, present=present)
+    if encoder == "module":
+
+        def encoder():
+            return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+
+    mapper = make(
+        encoders={"a": encoder}, augment={"a": "affine", "b": "noise"}, batch_size=4
+    )
+    assert np.isfinite(mapper.fit(views).transform(views)).all()
+
+
+def test_rows_that_cannot_be_held_out_are_said_to_be_none():
+    few = np.zeros((60, 4))  # one distinct row: all rows are linked
+    with pytest.warns(UserWarning, match="60 rows are linked by being identical"):
+        mapper = make().fit(Views(a=few, b=B))
+    assert mapper.validation_scores_ == []
+
+
+@pytest.mark.parametrize("loss", ["supcon", "cross_entropy"])
+def test_many_to_many_pairs_of_classes_hold_rows_out(loss):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 120)
+    pictures, sounds = rng.normal(size=(3, 5, 4)), rng.normal(size=(3, 5, 6))
+    views = Views(
+        a=pictures[labels, rng.integers(0, 5, 120)],
+        b=sounds[labels, rng.integers(0, 5, 120)],
+    )
+    mapper = make(loss=loss).fit(views, labels)
+    assert len(mapper.validation_scores_) == 2
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_pieces_go_on_after_a_step_that_failed(method):
+    mapper = make(loss=lambda Za, Zb: (Za * np.nan).sum())
+    with pytest.raises(FloatingPointError):
+        getattr(mapper, method)(VIEWS)
+    mapper.set_params(loss=lambda Za, Zb: ((Za - Zb) ** 2).mean())
+    for n in (1, 2):
+        assert len(mapper.partial_fit(VIEWS).loss_curve_) == n
+
+
+def test_fits_that_draw_from_the_global_generator_wait_for_each_other():
+    from concurrent.futures import ThreadPoolExecutor
+
+    def encoder():
+        return nn.Sequential(nn.Dropout(0.5), nn.Linear(5, 3))
+
+    def fitted(seed):
+        mapper = make(encoders={"a": encoder}, max_iter=20, random_state=seed)
+        return mapper.fit(VIEWS).transform(VIEWS)
+
+    state = torch.random.get_rng_state()
+    expected = [fitted(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for found, known in zip(pool.map(fitted, range(4)), expected, strict=True):
+            assert_array_equal(found, known)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": "cca", "batch_size": 8}])
+def test_warnings_point_at_the_line_of_the_user(options):
+    with pytest.warns(UserWarning) as caught:
+        make(**options, tol=0.0).fit(VIEWS)
+    assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_warnings_of_a_linear_mapper_do_too():
+    from skmeta import CCAMapper
+
+    with pytest.warns(UserWarning) as caught:
+        CCAMapper(2, shrinkage=0).fit(A[:9], B[:9])
+    assert {warning.filename for warning in caught} == {__file__}

@@ -105,22 +105,28 @@ def test_pieces_go_on_after_saving(tmp_path):
 # ---- checkpoints ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", KINDS)
-def test_a_fit_that_stopped_goes_on_to_the_same_bits(options, tmp_path, monkeypatch):
-    from skmeta.nn import checkpoint
+def interrupted_at(n, monkeypatch):
+    """Ctrl-C once, after a number of writes; the list grows with each write."""
+    from skmeta.nn.checkpoint import Checkpoint
 
-    views = images_and_numbers()
-    whole = make(**options).fit(views, labels())
-    mapper = make(**options, checkpoint=tmp_path / "fit")
-    write, count = checkpoint.Checkpoint.write, []
+    write, count = Checkpoint.write, []
 
     def stops(self, *given):
         write(self, *given)
         count.append(1)
-        if len(count) == 3:
+        if len(count) == n:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint.Checkpoint, "write", stops)
+    monkeypatch.setattr(Checkpoint, "write", stops)
+    return count
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_a_fit_that_stopped_goes_on_to_the_same_bits(options, tmp_path, monkeypatch):
+    views = images_and_numbers()
+    whole = make(**options).fit(views, labels())
+    mapper = make(**options, checkpoint=tmp_path / "fit")
+    count = interrupted_at(3, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         mapper.fit(views, labels())
     assert not hasattr(mapper, "encoders_")
@@ -135,23 +141,13 @@ def test_a_fit_that_stopped_goes_on_to_the_same_bits(options, tmp_path, monkeypa
 
 
 def test_modules_of_ones_own_go_on_too(tmp_path, monkeypatch):
-    from skmeta.nn import checkpoint
-
     def encoder():
         return torch.nn.Sequential(torch.nn.Dropout(0.3), torch.nn.Linear(6, 4))
 
     views = images_and_numbers()
     options = {"encoders": {"numbers": encoder}}
     whole = make(**options).fit(views)
-    write, count = checkpoint.Checkpoint.write, []
-
-    def stops(self, *given):
-        write(self, *given)
-        count.append(1)
-        if len(count) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "write", stops)
+    interrupted_at(2, monkeypatch)
     mapper = make(**options, checkpoint=tmp_path / "fit")
     with pytest.raises(KeyboardInterrupt):
         mapper.fit(views)
