@@ -128,7 +128,8 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         components, of which they could tell nothing.
     validation_fraction : float, default=0.1
         Share of the rows that is held out, at most: rows that are identical in a view
-        stay together, or with a loss against y those that are so in all views.
+        stay together; with a loss against y, or where that leaves none to hold out,
+        those that are so in all views.
     scoring : None, "loss", str or callable, default=None
         The score of the rows that are held out. None is the mean reciprocal rank of a
         row's partner over both directions with "info_nce", "siglip" and "triplet", the
@@ -198,8 +199,8 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         With ``loss="cca"``, if a batch has fewer than four times as many rows as
         there are components.
     UserWarning
-        If no rows can be held out, because nearly all are linked by being identical in
-        a view, or if their score was never a number.
+        If no rows can be held out, because too few are distinct, or if their score was
+        never a number.
 
     See Also
     --------

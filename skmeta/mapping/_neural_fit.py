@@ -178,11 +178,15 @@ class Job:
             self.ids, self.masks, share, self.rng, whole=against_y
         )
         if share and len(self.held) == 0:
+            # As with classes for a view: new rows, of which one view is known.
+            self.rows, self.held = split(
+                self.ids, self.masks, share, self.rng, whole=True
+            )
+        if share and len(self.held) == 0:
             warn(
-                f"No {share:.0%} of the rows can be held out: {len(self.rows)} rows "
-                "are linked by being identical in a view, so that partners would "
-                "stand on both sides. The fit does not stop early; set "
-                "early_stopping=False, or leave out a view of few distinct rows.",
+                f"No {share:.0%} of the rows can be held out, since too few of the "
+                f"{len(self.rows)} are distinct. The fit does not stop early; set "
+                "early_stopping=False.",
                 UserWarning,
             )
         n_batch = min(mapper.batch_size, len(self.rows))

@@ -281,10 +281,15 @@ def test_a_batch_in_which_no_row_has_a_view(encoder):
 
 
 def test_rows_that_cannot_be_held_out_are_said_to_be_none():
-    few = np.zeros((60, 4))  # one distinct row: all rows are linked
-    with pytest.warns(UserWarning, match="60 rows are linked by being identical"):
-        mapper = make().fit(Views(a=few, b=B))
+    same = Views(a=np.zeros((60, 4)), b=np.zeros((60, 4)))
+    with pytest.warns(UserWarning, match="too few of the 60 are distinct"):
+        mapper = make().fit(same)
     assert mapper.validation_scores_ == []
+
+
+def test_classes_for_a_view_leave_new_rows_of_known_classes_to_hold_out():
+    mapper = make(max_iter=4).fit(B, np.eye(2)[LABELS])
+    assert len(mapper.validation_scores_) == 4
 
 
 @pytest.mark.parametrize("loss", ["supcon", "cross_entropy"])
