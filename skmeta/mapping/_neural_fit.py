@@ -236,7 +236,7 @@ class Job:
         seed = int(self.rng.randint(np.iinfo(np.int32).max))
         generator = nn.torch_generator(seed)
         with nn.torch_randomness(seed, self.device, encoders):
-            self.space = self._space(generator)
+            self.space = nn.place(self._space(generator), self.device, seed)
             data = nn.make_data(
                 self.arrays,
                 self.inputs,
@@ -301,7 +301,7 @@ class Job:
         )
         if self.previous is not None:
             nn.start_from(space, names, *self.previous)
-        return space.to(self.device)
+        return space
 
     def _plan(self, max_iter):
         mapper = self.mapper

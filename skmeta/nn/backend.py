@@ -13,6 +13,7 @@ from skmeta.nn.data import Data, Table, identical_rows
 from skmeta.nn.encoders import (
     GLOBAL_GENERATOR,
     MLP,
+    Dropout,
     Foreign,
     foreign_forward,
     linear,
@@ -36,6 +37,7 @@ __all__ = [
     "make_data",
     "make_space",
     "objective",
+    "place",
     "read_space",
     "resolve_device",
     "start_from",
@@ -174,9 +176,20 @@ def _are_foreign(encoders):
     return any(not isinstance(encoder, str) for encoder in encoders.values())
 
 
-def torch_generator(seed):
-    """A generator of torch's, on the host."""
-    return torch.Generator().manual_seed(seed)
+def torch_generator(seed, device="cpu"):
+    """A generator of torch's."""
+    return torch.Generator(device).manual_seed(seed)
+
+
+def place(space, device, seed):
+    """Move a space to a device, where its dropout draws from then on."""
+    space.to(device)
+    if device.type != "cpu":
+        generator = torch_generator(seed, device)
+        for module in space.modules():
+            if isinstance(module, Dropout):
+                module.generator = generator
+    return space
 
 
 @contextmanager

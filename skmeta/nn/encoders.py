@@ -37,9 +37,21 @@ class Dropout(nn.Module):
         """Zero a share of the entries while training."""
         if not self.training or self.share == 0:
             return H
-        # Drawn on the host: the same mask on every device.
-        keep = torch.empty(H.shape).bernoulli_(1 - self.share, generator=self.generator)
-        return H * keep.to(H.device, H.dtype) / (1 - self.share)
+        keep = _keep(H.shape, self.share, self.generator).to(H.device, H.dtype)
+        return H * keep.div_(1 - self.share)
+
+
+def _keep(shape, share, generator):
+    """A mask (shape) of the entries that stay, where the generator is."""
+    if generator.device.type != "cpu":
+        drawn = torch.rand(shape, generator=generator, device=generator.device)
+        return drawn >= share
+    # On a processor random numbers are what dropout costs: 16 bits for each entry.
+    n = math.prod(shape)
+    drawn = torch.empty(-(-n // 4), dtype=torch.int64)
+    drawn.random_(-(2**63), None, generator=generator)
+    least = min(round(share * 2**16), 2**16 - 1) - 2**15
+    return (drawn.view(torch.int16)[:n] >= least).view(shape)
 
 
 class MLP(nn.Module):

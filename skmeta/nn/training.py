@@ -191,8 +191,9 @@ def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps):
             p.grad = None
         value.backward()
         norm = _norm([p.grad for p in parameters if p.grad is not None], several)
-        current = value.item()
-        if not (math.isfinite(current) and math.isfinite(norm.item())):
+        # one wait for the device
+        current, length = torch.stack([value.detach().to(norm.dtype), norm]).tolist()
+        if not (math.isfinite(current) and math.isfinite(length)):
             for buffer, old in zip(buffers, before, strict=True):
                 buffer.copy_(old)
             raise FloatingPointError(
