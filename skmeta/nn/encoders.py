@@ -206,7 +206,7 @@ def foreign_forward(network, X):
         with GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
             foreign = Foreign(network.source, network.view, network.n_out)
     foreign.take(network)
-    foreign.eval()
+    foreign.eval().cpu()  # where modules of users are applied
     result = np.empty((X.shape[0], network.n_out), np.float32)
     for start in range(0, X.shape[0], FOREIGN_ROWS):
         rows = standardised(

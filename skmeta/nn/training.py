@@ -307,16 +307,23 @@ def _training_forward(space, plan):
     """Encoders in the plan's precision, and compiled, while they train.
 
     Losses and scores are taken in float32: a Cholesky factor in bf16 there is not, and
-    it is in float32 that the encoders will be used.
+    it is in float32 that the encoders will be used. Convolutions on a GPU go the ways
+    that give the same bits each time.
     """
-    if plan.precision == "float32" and not plan.compile:
-        yield
-        return
-    encoders = list(dict.fromkeys(space.encoders))  # views may share one
+    cudnn = torch.backends.cudnn
+    encoders = []
+    if plan.precision != "float32" or plan.compile:
+        encoders = list(dict.fromkeys(space.encoders))  # views may share one
     for encoder in encoders:
         encoder.forward = _forward(encoder, plan)  # the keys of state_dict stay
     try:
-        yield
+        with cudnn.flags(
+            enabled=cudnn.enabled,
+            benchmark=False,
+            deterministic=True,
+            allow_tf32=cudnn.allow_tf32,
+        ):
+            yield
     finally:
         for encoder in encoders:
             del encoder.forward

@@ -146,6 +146,8 @@ def run_as_script(*arguments):
 
 @pytest.fixture(scope="module")
 def fates(tmp_path_factory):
+    if torch.cuda.is_available():
+        pytest.skip("a process that has used CUDA cannot fork")
     return run_as_script("all", tmp_path_factory.mktemp("fates"), 20)
 
 
