@@ -121,7 +121,7 @@ def solve_moments(
     """
     # Unshrunk, a view's units do not matter but to rounding.
     standardize = {n: standardize[n] or shrinkage[n] == 0 for n in slices}
-    data = _standardised(moments, slices, standardize)
+    data = standardised(moments, slices, standardize)
     amount, grams = _shrinkage(data, shrinkage, moments.n, n)
     noise = [resolution(eps[name], data, slices[name]) for name in slices]
     problem = data.slices, amount, data.n, noise
@@ -130,7 +130,7 @@ def solve_moments(
     if data.rows is None:
         single = source is not None and source.in_single
         whitening, lost = whiten_moments(
-            data.covariance, *problem, single=single, complete=not _has_rows(source)
+            data.covariance, *problem, single=single, complete=not has_rows(source)
         )
         if whitening is None and single:
             moments = moments_of(source.views, source.weights, source.index)[0]
@@ -145,24 +145,36 @@ def solve_moments(
                 n=n,
             )
         if whitening is None:
-            factor = triangular_factor(_blocks(source, data), len(data.kept))
+            factor = triangular_factor(rows_of(source, data), len(data.kept))
             data = data._replace(covariance=None, rows=factor)
     if whitening is None:
         whitening = whiten_rows(data.rows, *problem, grams)
+    names = list(slices)
+    return solution_of(
+        whitening,
+        data,
+        slices,
+        n_components=n_components,
+        amounts=amount,
+        ill_conditioned=[names[i] for i in lost],
+    )
+
+
+def solution_of(whitening, data, slices, *, n_components, amounts, ill_conditioned=()):
+    """The components of whitened views, in the units of the columns."""
     eigenvalues, directions = align(whitening, n_components)
     deviation = data.deviation[data.kept] / data.scale[data.kept]
     structure = data.structure(directions)
     scores = normalise(directions, data.slices, structure, deviation)
-    names = list(slices)
     return Solution(
         n=data.n,
-        shrinkage=dict(zip(slices, amount, strict=True)),
+        shrinkage=dict(zip(slices, amounts, strict=True)),
         ranks=dict(zip(slices, whitening.ranks, strict=True)),
         n_varying={
             name: where.stop - where.start
             for name, where in zip(slices, data.slices, strict=True)
         },
-        ill_conditioned=[names[i] for i in lost],
+        ill_conditioned=list(ill_conditioned),
         **in_units(scores, eigenvalues, n_components, slices, data),
     )
 
@@ -172,7 +184,7 @@ def dtype_eps(dtype):
     return max(EPS, np.finfo(dtype).eps) if dtype.kind == "f" else EPS
 
 
-def _has_rows(source):
+def has_rows(source):
     return source is not None and not any(map(sparse.issparse, source.views.values()))
 
 
@@ -197,7 +209,7 @@ class Standardised(NamedTuple):
         return self.rows.T @ sums / self.n
 
 
-def _standardised(moments, slices, standardize):
+def standardised(moments, slices, standardize):
     n, mean, p = moments.n, moments.mean, len(moments.mean)
     # Longer than the widest view: its Gram matrix has all that can be known of it.
     widest = max(where.stop - where.start for where in slices.values())
@@ -264,7 +276,7 @@ def _shrinkage(data, shrinkage, n, n_by_view):
     return amounts, grams
 
 
-def _blocks(source, data):
+def rows_of(source, data):
     """Standardised rows of the columns that vary, in blocks."""
     for rows, weight in Rows(*source[:3]).blocks():
         rows -= data.mean

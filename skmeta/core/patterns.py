@@ -10,7 +10,7 @@ from skmeta.core import moments as mo
 from skmeta.core.accumulate import moments_of
 
 
-def of_patterns(views, present, weights=None, *, single=False):
+def of_patterns(views, present, weights=None, *, rows=None, single=False):
     """Moments of rows by pattern.
 
     Parameters
@@ -20,6 +20,8 @@ def of_patterns(views, present, weights=None, *, single=False):
         Which rows have which view; rows without any do not count.
     weights : ndarray (n,), or None
         Rows of weight 0 do not count.
+    rows : ndarray of int, or None
+        The rows that count; None for all.
 
     Returns
     -------
@@ -29,7 +31,7 @@ def of_patterns(views, present, weights=None, *, single=False):
         Whether any products were taken in float32.
     """
     patterns, in_single = {}, False
-    for pattern, index in rows_by_pattern(present, weights):
+    for pattern, index in rows_by_pattern(present, weights, rows):
         some = {n: views[n] for n, has in zip(views, pattern, strict=True) if has}
         moments, lower = moments_of(some, weights, index, single=single)
         patterns[pattern] = moments
@@ -37,14 +39,14 @@ def of_patterns(views, present, weights=None, *, single=False):
     return patterns, in_single
 
 
-def rows_by_pattern(present, weights=None):
+def rows_by_pattern(present, weights=None, rows=None):
     """Pairs of a pattern and the rows (indices, or None for all) that have it."""
     counts = present.any(axis=1)
     if weights is not None:
         counts = counts & (weights > 0)
     if present.all() and counts.all():
-        return [((True,) * present.shape[1], None)]
-    rows = np.flatnonzero(counts)
+        return [((True,) * present.shape[1], rows)]
+    rows = np.flatnonzero(counts) if rows is None else rows[counts[rows]]
     found, inverse = np.unique(present[rows], axis=0, return_inverse=True)
     return [
         (tuple(map(bool, pattern)), rows[inverse.ravel() == i])

@@ -11,6 +11,7 @@ from skmeta.core import patterns as pt
 from skmeta.core.blocks import Rows, stack_slices
 from skmeta.core.cca import Solution, Source, dtype_eps, solve_moments
 from skmeta.core.implicit import solve_implicit
+from skmeta.core.moments import Moments
 from skmeta.exceptions import (
     ConditionWarning,
     CorrelationOneWarning,
@@ -32,10 +33,10 @@ class Learned(NamedTuple):
     change: float = 0.0
 
 
-def moments_by_pattern(blocks, names, weights=None, *, single=False):
-    """Moments of the rows by which views they have."""
+def moments_by_pattern(blocks, names, weights=None, *, rows=None, single=False):
+    """Moments of the rows, or some of them, by which views they have."""
     present = np.column_stack([blocks.mask(name) for name in names])
-    return pt.of_patterns(blocks.arrays, present, weights, single=single)
+    return pt.of_patterns(blocks.arrays, present, weights, rows=rows, single=single)
 
 
 def fit_blocks(blocks, names, weights, *, unpaired, **options):
@@ -107,6 +108,31 @@ def _fit_implicitly(blocks, names, weights, unpaired, options):
 
 def fit_patterns(patterns, names, n_features, *, unpaired, source=None, **options):
     """Fit to moments, and to rows where the moments do not tell enough."""
+    problem = problem_of(patterns, names, n_features, unpaired)
+    if problem.counts is not None:
+        source = None  # what EM has filled in is in no rows
+    solution = solve_moments(
+        problem.moments, problem.slices, source=source, n=problem.counts, **options
+    )
+    if problem.counts is None:
+        return Learned(solution, patterns, _count(source, problem.moments))
+    return Learned(
+        solution, patterns, problem.moments.n, problem.n_iter, problem.change
+    )
+
+
+class Problem(NamedTuple):
+    """Moments of all views side by side, of rows that have them all or by EM."""
+
+    moments: Moments
+    slices: dict[str, slice]
+    counts: dict[str, float] | None  # by view the rows that have it, after EM
+    n_iter: int = 0
+    change: float = 0.0
+
+
+def problem_of(patterns, names, n_features, unpaired):
+    """What is to be solved, given moments by pattern."""
     ends = np.cumsum([0, *(n_features[name] for name in names)])
     slices = {
         name: slice(int(a), int(b))
@@ -120,14 +146,10 @@ def fit_patterns(patterns, names, n_features, *, unpaired, source=None, **option
         _check_some_pairs(used, names)
         done = em.complete(used, list(slices.values()))
         counts = {name: pt.n_rows(used, i) for i, name in enumerate(names)}
-        solution = solve_moments(done.moments, slices, n=counts, **options)
-        return Learned(
-            solution, patterns, done.moments.n, done.n_iterations, done.change
-        )
+        return Problem(done.moments, slices, counts, done.n_iterations, done.change)
     if n_complete < 2:
         _refuse_complete(n_complete, pt.n_rows(patterns), names)
-    solution = solve_moments(complete, slices, source=source, **options)
-    return Learned(solution, patterns, _count(source, complete))
+    return Problem(complete, slices, None)
 
 
 def _refuse_complete(n_complete, total, names):
