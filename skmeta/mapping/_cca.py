@@ -3,29 +3,14 @@
 from numbers import Integral, Real
 
 import numpy as np
-from scipy import sparse
-from sklearn import config_context
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
-from skmeta._compat import (
-    HasMethods,
-    Interval,
-    StrOptions,
-    check_sample_weight,
-    fit_context,
-    foreign_namespace,
-    num_rows,
-    to_host,
-)
+from skmeta._compat import HasMethods, Interval, StrOptions, fit_context
 from skmeta.core.cca import dtype_eps
-from skmeta.core.device import OnDevice, project_on_device
-from skmeta.core.implicit import project_sparse
 from skmeta.core.moments import n_bytes
 from skmeta.core.patterns import merge as merge_patterns
-from skmeta.core.projection import float_dtype, project
-from skmeta.core.relations import view_relations
-from skmeta.mapping._base import BaseMapper
+from skmeta.core.projection import float_dtype
 from skmeta.mapping._by_view import by_view
 from skmeta.mapping._fit import (
     fit_blocks,
@@ -33,32 +18,26 @@ from skmeta.mapping._fit import (
     moments_by_pattern,
     refuse_width,
     too_wide,
-    warn_of,
+)
+from skmeta.mapping._linear import (
+    LEARNED_ARRAYS,
+    LinearMapper,
+    checked_n_components,
+    checked_weights,
+    like_of,
 )
 from skmeta.views import Views
-from skmeta.views._blocks import device_of
 from skmeta.views._door import open_door
 from skmeta.views._pair import PairReader
 
-MAX_DEFAULT_COMPONENTS = 64
-
 # Moments larger than this do not stay in a fitted mapper unless asked for.
 MAX_KEPT_BYTES = 64 * 2**20
-
-LEARNED_ARRAYS = (
-    "correlations_",
-    "weights_",
-    "loadings_",
-    "means_",
-    "structure_",
-    "score_covariance_",
-)
 
 # What is learned, once it is asked for.
 LEARNED = (*LEARNED_ARRAYS, "shrinkage_", "rank_", "n_iter_", "_deviations")
 
 
-class CCAMapper(BaseMapper):
+class CCAMapper(LinearMapper):
     """Map two or more views of the same rows linearly into one shared space.
 
     Regularised canonical correlation analysis (CCA), exact: components are pairs of
@@ -253,12 +232,12 @@ class CCAMapper(BaseMapper):
             If a view is no table.
         """
         reader = open_door(self.views, X)
-        options = self._options(reader.names)
+        options = self._all_options(reader.names)
         blocks = reader.fit(self, X, y)
-        k = self._check_n_components(reader.n_features)
+        k = checked_n_components(self.n_components, reader.n_features)
         if self.keep_moments and too_wide(blocks, reader.names):
             refuse_width(blocks, "keep_moments=True keeps them")
-        weights = _checked_weights(sample_weight, X)
+        weights = checked_weights(sample_weight, X)
         learned = fit_blocks(blocks, reader.names, weights, n_components=k, **options)
         reader.claim(self, X)
         self._reader = reader
@@ -266,7 +245,7 @@ class CCAMapper(BaseMapper):
         self._keep(learned.patterns, always=self.keep_moments)
         self._pending = False
         self._store(learned)
-        self._like = _like(blocks)
+        self._like = like_of(blocks)
         self._place()
         return self
 
@@ -298,7 +277,7 @@ class CCAMapper(BaseMapper):
         if first:
             reader = open_door(self.views, X)
             reader.check_streams()
-            self._options(reader.names)
+            self._all_options(reader.names)
             blocks = reader.fit(self, X, y, min_rows=1)
         else:
             reader, self_patterns = self._reader, self._known_moments("partial_fit")
@@ -308,11 +287,11 @@ class CCAMapper(BaseMapper):
                     "but the target y is None: y is the second view."
                 )
             blocks = reader.read(self, X, y)
-        self._check_n_components(reader.n_features)
+        checked_n_components(self.n_components, reader.n_features)
         if too_wide(blocks, reader.names):
             refuse_width(blocks, "partial_fit needs them")
         patterns = moments_by_pattern(
-            blocks, reader.names, _checked_weights(sample_weight, X)
+            blocks, reader.names, checked_weights(sample_weight, X)
         )[0]
         if first:
             reader.claim(self, X)
@@ -322,7 +301,7 @@ class CCAMapper(BaseMapper):
         self._dtypes = _joint_dtypes(
             self._dtypes, {n: float_dtype(a.dtype) for n, a in blocks.arrays.items()}
         )
-        self._like = _like(blocks)
+        self._like = like_of(blocks)
         return self._with_pending(patterns)
 
     def merge(self, other):
@@ -369,14 +348,9 @@ class CCAMapper(BaseMapper):
 
     # ---- moments ---------------------------------------------------------------------
 
-    def _options(self, names):
-        """Parameters by view, checked before any work."""
-        self._check_fusion(names)
-        return {
-            "shrinkage": by_view(self.shrinkage, names, "shrinkage", "auto"),
-            "standardize": by_view(self.standardize, names, "standardize", True),
-            "unpaired": self.unpaired,
-        }
+    def _all_options(self, names):
+        shrinkage = by_view(self.shrinkage, names, "shrinkage", "auto")
+        return {"shrinkage": shrinkage, **self._options(names)}
 
     def _keep(self, patterns, always):
         size = sum(map(n_bytes, patterns.values())) if patterns else 0
@@ -420,106 +394,15 @@ class CCAMapper(BaseMapper):
             self._patterns,
             reader.names,
             reader.n_features,
-            n_components=self._check_n_components(reader.n_features),
+            n_components=checked_n_components(self.n_components, reader.n_features),
             eps={
                 n: dtype_eps(self._dtypes.get(n, np.dtype(float))) for n in reader.names
             },
-            **self._options(reader.names),
+            **self._all_options(reader.names),
         )
         self._store(learned)
         self._place()
         self._pending = False
-
-    def _check_n_components(self, n_features):
-        narrowest = min(n_features, key=n_features.get)
-        bound = n_features[narrowest]
-        if self.n_components is None:
-            return min(MAX_DEFAULT_COMPONENTS, bound)
-        if self.n_components > bound:
-            raise ValueError(
-                f"n_components={self.n_components} is more than the {bound} columns of "
-                f"the narrowest view, {narrowest!r}; at most {bound} components exist."
-            )
-        return self.n_components
-
-    def _store(self, learned):
-        solution = learned.solution
-        self.correlations_ = solution.correlations
-        self.weights_ = solution.weights
-        self.loadings_ = solution.loadings
-        self.means_ = solution.means
-        self.structure_ = solution.structure
-        self.score_covariance_ = solution.score_covariance
-        self.shrinkage_ = solution.shrinkage
-        self.rank_ = solution.ranks
-        self.n_iter_ = learned.n_iter
-        self._deviations = solution.deviations
-        warn_of(learned)
-
-    def _place(self):
-        """What is learned, where the rows are."""
-        if self._like is None:
-            return
-        with config_context(array_api_dispatch=True):
-            there = device_of(self._like).from_host
-            for name in LEARNED_ARRAYS:
-                value = vars(self)[name]
-                if isinstance(value, dict):
-                    value = {view: there(array) for view, array in value.items()}
-                else:
-                    value = there(value)
-                setattr(self, name, value)
-
-    @property
-    def view_relations_(self):
-        """Shares of each view's variance: by other view, and its own."""
-        check_is_fitted(self)
-        return view_relations(
-            self._reader.names,
-            self._host("score_covariance_"),
-            self._host("structure_"),
-            self._deviations,
-        )
-
-    def _affine(self):
-        rho = np.clip(self._host("correlations_"), 0.0, 1.0) ** self.correlation_power
-        scales = np.tile(rho, (len(self._reader.names), 1))
-        return scales, np.zeros_like(scales)
-
-    def _view_scores(self, name, array):
-        if isinstance(array, OnDevice):
-            means, weights = self._host("means_"), self._host("weights_")
-            return project_on_device(array, means[name], weights[name])
-        if sparse.issparse(array):
-            return project_sparse(array, self.means_[name], self.weights_[name])
-        return project(array, self.means_[name], self.weights_[name])
-
-
-def _checked_weights(sample_weight, X):
-    """Frequencies as float64, or None."""
-    if sample_weight is None:
-        return None
-    if foreign_namespace(sample_weight) is not None:
-        sample_weight = to_host(sample_weight)
-    if not isinstance(X, Views):
-        X = np.empty((num_rows(X), 0))
-    weights = check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
-    if np.count_nonzero(weights) == 0:
-        raise ValueError(
-            "Found 0 sample(s) with positive sample_weight while a minimum of 1 is "
-            "required."
-        )
-    return weights
-
-
-def _like(blocks):
-    """An array without rows where the rows are, None for the host."""
-    for array in blocks.arrays.values():
-        if isinstance(array, OnDevice):
-            return array[:0].array
-    return None
 
 
 def _joint_dtypes(a, b):
