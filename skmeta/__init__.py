@@ -9,14 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers see of the two tables
-    from skmeta import datasets, exceptions, mapping, metrics, views
+    from skmeta import datasets, exceptions, inspection, mapping, metrics, views
     from skmeta.mapping import CCAMapper, CrossModalRetriever, NeuralSharedSpaceMapper
     from skmeta.persistence import load, save
     from skmeta.views import Views
 
 __version__ = "0.1.0.dev0"
 
-_SUBMODULES = ("datasets", "exceptions", "mapping", "metrics", "views")
+_SUBMODULES = ("datasets", "exceptions", "inspection", "mapping", "metrics", "views")
 
 _NAMES = {
     "CCAMapper": "skmeta.mapping",

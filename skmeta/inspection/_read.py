@@ -1,0 +1,94 @@
+"""The rows and the fitted state that questions are asked of."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy import sparse
+
+from skmeta.core.device import OnDevice
+from skmeta.mapping import CCAMapper
+from skmeta.views._door import open_door
+
+# A sparse view laid out densely, which a basis of its columns is in any case.
+MAX_DENSE_BYTES = 512 * 2**20
+
+
+def check_mapper(mapper, function):
+    """Raise where it is no linear mapper of views."""
+    if not isinstance(mapper, CCAMapper):
+        what = mapper.__name__ if isinstance(mapper, type) else type(mapper).__name__
+        raise TypeError(
+            f"{function} takes a CCAMapper, such as CCAMapper(shrinkage=0), as its "
+            f"first argument; got {what}."
+        )
+
+
+def check_count(value, name, least=1):
+    """Raise where it is no integer of at least ``least``."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}; got {value}.")
+
+
+def read_blocks(mapper, X, y):
+    """Blocks of rows and the reader, which is the mapper's own where it is fitted."""
+    if not mapper.__sklearn_is_fitted__():
+        reader = open_door(mapper.views, X)
+        return reader.fit(mapper, X, y), reader
+    reader = mapper._reader
+    blocks = reader.read(mapper, X, y)
+    if lacking := [name for name in reader.names if name not in blocks.arrays]:
+        raise ValueError(
+            f"View {lacking[0]!r} is not there, and rows of all views are needed: "
+            "after fit(X, Y) of two arrays pass both, else a Views of all."
+        )
+    return blocks, reader
+
+
+def complete_rows(blocks, names):
+    """Indices of the rows that have every view."""
+    rows = np.flatnonzero(np.all([blocks.mask(name) for name in names], axis=0))
+    if len(rows) < 2:
+        raise ValueError(
+            f"Only {len(rows)} of {blocks.n_rows} rows have every view of "
+            f"{list(names)}; a minimum of 2 is required."
+        )
+    return rows
+
+
+def dense_rows(blocks, name, rows):
+    """A fresh float64 array of some rows of one view."""
+    array = blocks.arrays[name][rows]
+    if isinstance(array, OnDevice):
+        array = array.host()
+    if sparse.issparse(array):
+        n_bytes = 8 * array.shape[0] * array.shape[1]
+        if n_bytes > MAX_DENSE_BYTES:
+            raise ValueError(
+                f"View {name!r} is sparse, and a basis of its {array.shape[1]} columns "
+                f"would take {n_bytes / 2**30:.1f} GB; reduce it first, for example by "
+                "TruncatedSVD."
+            )
+        array = array.toarray()
+    return np.array(array, dtype=np.float64)
+
+
+def check_groups(groups, n_rows):
+    """Codes (n_rows,) of groups, None for None."""
+    if groups is None:
+        return None
+    groups = np.asarray(groups)
+    if groups.shape != (n_rows,):
+        raise ValueError(
+            f"groups has shape {groups.shape}, but X has {n_rows} rows; groups are "
+            "labels, one per row."
+        )
+    missing = [row for row, label in enumerate(groups) if _is_null(label)]
+    if missing:
+        raise ValueError(
+            f"groups has no label for row {missing[0]}; give it one or drop the row."
+        )
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def _is_null(label):
+    return label is None or bool(label != label)
