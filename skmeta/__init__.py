@@ -10,16 +10,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers see of the two tables
     from skmeta import datasets, exceptions, inspection, mapping, metrics, views
-    from skmeta.mapping import CCAMapper, CrossModalRetriever, NeuralSharedSpaceMapper
+    from skmeta.mapping import (
+        CCAMapper,
+        CCAMapperCV,
+        CrossModalRetriever,
+        NeuralSharedSpaceMapper,
+    )
     from skmeta.persistence import load, save
     from skmeta.views import Views
 
 __version__ = "0.1.0.dev0"
 
-_SUBMODULES = ("datasets", "exceptions", "inspection", "mapping", "metrics", "views")
+_SUBMODULES = (
+    "datasets",
+    "exceptions",
+    "inspection",
+    "mapping",
+    "metrics",
+    "model_selection",
+    "views",
+)
 
 _NAMES = {
     "CCAMapper": "skmeta.mapping",
+    "CCAMapperCV": "skmeta.mapping",
     "CrossModalRetriever": "skmeta.mapping",
     "NeuralSharedSpaceMapper": "skmeta.mapping",
     "Views": "skmeta.views",

@@ -179,12 +179,34 @@ def solution_of(whitening, data, slices, *, n_components, amounts, ill_condition
     )
 
 
+def truncated(solution, k):
+    """The solution of the first ``k`` components: they nest."""
+    m, found = len(solution.weights), len(solution.correlations)
+    grid = solution.score_covariance.reshape(m, found, m, found)
+
+    def first(arrays):
+        return {name: array[:, :k] for name, array in arrays.items()}
+
+    return solution._replace(
+        weights=first(solution.weights),
+        loadings=first(solution.loadings),
+        structure={
+            name: array.reshape(-1, m, found)[:, :, :k].reshape(-1, m * k)
+            for name, array in solution.structure.items()
+        },
+        score_covariance=grid[:, :k, :, :k].reshape(m * k, m * k),
+        correlations=solution.correlations[:k],
+        eigenvalues=solution.eigenvalues[:k],
+    )
+
+
 def dtype_eps(dtype):
     """The relative rounding of what was stored as ``dtype``."""
     return max(EPS, np.finfo(dtype).eps) if dtype.kind == "f" else EPS
 
 
 def has_rows(source):
+    """Whether there are dense rows to go back to."""
     return source is not None and not any(map(sparse.issparse, source.views.values()))
 
 
@@ -210,6 +232,7 @@ class Standardised(NamedTuple):
 
 
 def standardised(moments, slices, standardize):
+    """The columns that vary, in units of their deviations where that is wanted."""
     n, mean, p = moments.n, moments.mean, len(moments.mean)
     # Longer than the widest view: its Gram matrix has all that can be known of it.
     widest = max(where.stop - where.start for where in slices.values())

@@ -18,6 +18,7 @@ from skmeta.mapping._fit import (
     moments_by_pattern,
     refuse_width,
     too_wide,
+    warn_of,
 )
 from skmeta.mapping._linear import (
     LEARNED_ARRAYS,
@@ -245,6 +246,7 @@ class CCAMapper(LinearMapper):
         self._keep(learned.patterns, always=self.keep_moments)
         self._pending = False
         self._store(learned)
+        warn_of(learned)
         self._like = like_of(blocks)
         self._place()
         return self
@@ -346,6 +348,14 @@ class CCAMapper(LinearMapper):
         merged._like = self._like
         return merged._with_pending(patterns)
 
+    def _as_learned(self, reader, X, dtypes, learned):
+        """The mapper itself, with what others have fitted."""
+        reader.claim(self, X)
+        self._reader, self._dtypes, self._like = reader, dtypes, None
+        self._patterns, self._moments_size, self._pending = None, 0, False
+        self._store(learned)
+        return self
+
     # ---- moments ---------------------------------------------------------------------
 
     def _all_options(self, names):
@@ -401,6 +411,7 @@ class CCAMapper(LinearMapper):
             **self._all_options(reader.names),
         )
         self._store(learned)
+        warn_of(learned)
         self._place()
         self._pending = False
 

@@ -12,7 +12,6 @@ from skmeta.core.projection import project
 from skmeta.core.relations import view_relations
 from skmeta.mapping._base import BaseMapper
 from skmeta.mapping._by_view import by_view
-from skmeta.mapping._fit import warn_of
 from skmeta.views import Views
 from skmeta.views._blocks import device_of
 
@@ -56,7 +55,6 @@ class LinearMapper(BaseMapper):
         self.rank_ = solution.ranks
         self.n_iter_ = learned.n_iter
         self._deviations = solution.deviations
-        warn_of(learned)
 
     def _place(self):
         """What is learned, where the rows are."""

@@ -82,6 +82,11 @@ class ColumnsReader:
         self.n_features = {n: array.shape[1] for n, (array, _) in checked.items()}
         return make_blocks(checked, num_rows(X))
 
+    @property
+    def is_fixed(self):
+        """Whether rows are read the same whatever rows were learned from."""
+        return all(_is_fixed(transformer) for _, transformer, _ in self.specs)
+
     def check_streams(self):
         """Raise if a transformer learns from rows: pieces would not add up."""
         for name, transformer, _ in self.specs:

@@ -37,6 +37,11 @@ class ViewsReader:
         self.columns = {n: column_names(X[n]) for n in self.names}
         return make_blocks(checked, len(X))
 
+    @property
+    def is_fixed(self):
+        """Rows are read the same whatever rows were learned from."""
+        return True
+
     def check_streams(self):
         """Nothing is learned but widths."""
 

@@ -44,6 +44,11 @@ class PairReader:
         self.columns = {"X": column_names(X), "Y": column_names(y)}
         return self._pair(X, first, y, second)
 
+    @property
+    def is_fixed(self):
+        """Rows are read the same whatever rows were learned from."""
+        return True
+
     def check_streams(self):
         """Nothing is learned but widths."""
 

@@ -1,0 +1,75 @@
+"""Choosing among candidates that were cross-validated."""
+
+import numpy as np
+
+__all__ = ["fewest_components"]
+
+
+def fewest_components(cv_results):
+    """The simplest candidate that the best one does not clearly beat.
+
+    Of the candidates whose mean score is within one standard error of the best mean,
+    the one with the fewest components, and of those the best. It is a callable for
+    ``refit=`` of `GridSearchCV`, and the rule of `CCAMapperCV` where ``n_components``
+    is a grid: a score that sums correlations over components hardly falls when there
+    are too many.
+
+    Parameters
+    ----------
+    cv_results : dict
+        As `GridSearchCV` has it, of a grid with the parameter ``n_components`` (also
+        as ``mapper__n_components``, that of a step).
+
+    Returns
+    -------
+    int
+        The index of the candidate.
+
+    Raises
+    ------
+    ValueError
+        If the grid has no ``n_components``, or more than one.
+
+    References
+    ----------
+    Breiman, Friedman, Olshen & Stone (1984), "Classification and regression trees",
+    section 3.4.3 (the rule of one standard error).
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skmeta import CCAMapper
+    >>> from skmeta.datasets import make_paired_views
+    >>> from skmeta.model_selection import fewest_components
+    >>> views = make_paired_views(300, random_state=0).views
+    >>> search = GridSearchCV(
+    ...     CCAMapper(), {"n_components": [1, 2, 3, 4]}, refit=fewest_components
+    ... ).fit(views)
+    >>> search.best_params_
+    {'n_components': 2}
+    """
+    names = [
+        name
+        for name in cv_results
+        if name == "param_n_components" or name.endswith("__n_components")
+    ]
+    if len(names) != 1:
+        raise ValueError(
+            "fewest_components needs a grid with one parameter n_components; this one "
+            f"has {[n.removeprefix('param_') for n in names]} among "
+            f"{[n.removeprefix('param_') for n in cv_results if n[:6] == 'param_']}."
+        )
+    mean = np.asarray(cv_results["mean_test_score"], dtype=float)
+    # The spread over folds has their number in the denominator.
+    n_splits = sum(
+        name.startswith("split") and name.endswith("_test_score") for name in cv_results
+    )
+    best = int(np.nanargmax(mean))
+    error = cv_results["std_test_score"][best] / np.sqrt(max(1, n_splits - 1))
+    within = mean >= mean[best] - error
+    # None stands for as many as there can be.
+    counts = np.array(
+        [np.inf if k is None else k for k in cv_results[names[0]]], dtype=float
+    )
+    fewest = within & (counts == counts[within].min())
+    return int(np.argmax(np.where(fewest, mean, -np.inf)))
