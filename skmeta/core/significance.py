@@ -40,6 +40,13 @@ JOINT_BYTES = 4 * 2**20
 # Statistics that agree to this are those of the same rows in another order.
 TIE = 1e-10
 
+# 1 - r^2 below this is that of a correlation of 1, and rounding: it counts as this, so
+# that permutations which bring back such correlations are ties.
+LEAST_REST = 1e-12
+
+# Of a smaller ratio of minors the Cholesky factor has lost too many digits for that.
+LEAST_MINOR = 1e-8
+
 
 class Variables(NamedTuple):
     """Canonical variables of two views, completed to bases of what each spans."""
@@ -73,19 +80,24 @@ def wilks_statistics(cross):
         joint[:, 1::2, 1::2] -= extra.transpose(0, 2, 1) @ extra
     try:
         factor = np.linalg.cholesky(joint)
-    except np.linalg.LinAlgError:  # a correlation of 1
+    except np.linalg.LinAlgError:
         return _wilks_by_values(cross)
-    logs = 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2))
-    by_pair = logs.reshape(m, q, 2).sum(axis=2)
-    return -np.cumsum(by_pair, axis=1)[:, ::-1]
+    minors = np.diagonal(factor, axis1=1, axis2=2) ** 2
+    by_pair = np.log(minors).reshape(m, q, 2).sum(axis=2)
+    found = -np.cumsum(by_pair, axis=1)[:, ::-1]
+    near_one = (minors < LEAST_MINOR).any(axis=1)
+    if near_one.any():
+        found[near_one] = _wilks_by_values(cross[near_one])
+    return found
 
 
 def _wilks_by_values(cross):
-    steps = range(min(cross.shape[1:]))
-    values = [np.linalg.svd(cross[:, k:, k:], compute_uv=False) for k in steps]
-    with np.errstate(divide="ignore"):
-        logs = [np.log1p(-(np.minimum(v, 1.0) ** 2)).sum(axis=1) for v in values]
-    return -np.column_stack(logs)
+    """The same by the correlations of each block, where one is 1 or nearly."""
+    rest = []
+    for k in range(min(cross.shape[1:])):
+        values = np.linalg.svd(cross[:, k:, k:], compute_uv=False)
+        rest.append(np.log(np.maximum(1.0 - values**2, LEAST_REST)).sum(axis=1))
+    return -np.column_stack(rest)
 
 
 def roy_statistics(cross):

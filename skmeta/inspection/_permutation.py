@@ -19,6 +19,7 @@ from skmeta.inspection._read import (
     check_mapper,
     complete_rows,
     dense_rows,
+    n_components_of,
     read_blocks,
 )
 
@@ -145,7 +146,7 @@ def permutation_test_components(
     _check_rows_left(bases, reader.names, design is not None)
 
     variables = canonical_variables(*bases)
-    k = slice(mapper.n_components)
+    k = slice(n_components_of(mapper))
     permute = within_groups(codes, rng)
     observed = observed_statistics(variables, STATISTICS[statistic])
     null = permuted_statistics(

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from skmeta.core.device import OnDevice
-from skmeta.mapping import CCAMapper
+from skmeta.mapping._linear import LinearMapper
 from skmeta.views._door import open_door
 
 # A sparse view laid out densely, which a basis of its columns is in any case.
@@ -15,12 +15,20 @@ MAX_DENSE_BYTES = 512 * 2**20
 
 def check_mapper(mapper, function):
     """Raise where it is no linear mapper of views."""
-    if not isinstance(mapper, CCAMapper):
+    if not isinstance(mapper, LinearMapper):
         what = mapper.__name__ if isinstance(mapper, type) else type(mapper).__name__
         raise TypeError(
             f"{function} takes a CCAMapper, such as CCAMapper(shrinkage=0), as its "
             f"first argument; got {what}."
         )
+
+
+def n_components_of(mapper):
+    """How many components a mapper has or is to have, None for all."""
+    if mapper.__sklearn_is_fitted__():
+        return len(mapper.correlations_)
+    k = mapper.n_components  # a grid of them is no number yet
+    return k if isinstance(k, Integral) else None
 
 
 def check_count(value, name, least=1):
