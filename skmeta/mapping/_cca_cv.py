@@ -160,6 +160,7 @@ class CCAMapperCV(LinearMapper):
             no candidates.
         """
         reader = open_door(self.views, X)
+        fixed = reader.is_fixed
         blocks = reader.fit(self, X, y)
         names = reader.names
         search = Search(
@@ -170,7 +171,7 @@ class CCAMapperCV(LinearMapper):
             weights=checked_weights(sample_weight, X),
         )
         splits = list(check_cv(self.cv, y).split(X, y, groups))
-        folds = Folds(self._mapper, reader, blocks, X, y, splits, search)
+        folds = Folds(self._mapper, reader, blocks, X, y, splits, search, fixed=fixed)
         self._rank(search, np.stack([fold.scores() for fold in folds], axis=-1))
         reader.claim(self, X)
         self._reader = reader

@@ -75,56 +75,99 @@ def _listed(values):
     return list(values)
 
 
+class Part(NamedTuple):
+    """Some rows of views that have been read."""
+
+    blocks: Blocks
+    names: tuple[str, ...]
+    weights: np.ndarray | None
+    rows: np.ndarray | None  # None for all
+
+    @property
+    def _present(self):
+        return np.column_stack([self.blocks.mask(name) for name in self.names])
+
+    def moments(self):
+        """Moments by pattern; of neighbours without a copy of the rows."""
+        blocks, names, weights, rows = self
+        start = None if rows is None or len(rows) == 0 else int(rows[0])
+        if start is not None and np.array_equal(rows, start + np.arange(len(rows))):
+            step = slice(start, start + len(rows))
+            blocks = Blocks(
+                {name: array[step] for name, array in blocks.arrays.items()},
+                {name: mask[step] for name, mask in blocks.present.items()},
+                len(rows),
+            )
+            weights, rows = None if weights is None else weights[step], None
+        # Overflow is found afterwards, and reported with the name of the view.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return moments_by_pattern(blocks, names, weights, rows=rows)[0]
+
+    def factored(self):
+        """The same with all digits of the rows."""
+        return pt.factored(self.blocks.arrays, self._present, self.weights, self.rows)
+
+    def source(self):
+        """The rows that have every view, for what moments cannot tell."""
+        index = dict(pt.rows_by_pattern(self._present, self.weights, self.rows))
+        complete = index.get((True,) * len(self.names), np.arange(0))
+        return Source(self.blocks.arrays, self.weights, complete)
+
+    def eps(self):
+        """By view, the relative rounding of its entries."""
+        return {name: dtype_eps(a.dtype) for name, a in self.blocks.arrays.items()}
+
+
 class Folds:
     """The folds of a fit: moments are formed once, and merged.
 
-    ``mapper`` makes an unfitted `CCAMapper` of a number of components and a shrinkage.
+    ``mapper`` makes an unfitted `CCAMapper` of a number of components and a shrinkage;
+    ``fixed`` says whether rows are read the same whatever rows were learned from.
     """
 
-    def __init__(self, mapper, reader, blocks, X, y, splits, search):
-        self.mapper, self.reader, self.blocks = mapper, reader, blocks
-        self.X, self.y, self.splits, self.search = X, y, splits, search
-        self.in_rows = reader.is_fixed and not too_wide(blocks, reader.names)
+    def __init__(self, mapper, reader, blocks, X, y, splits, search, *, fixed):
+        self.mapper, self.reader, self.search = mapper, reader, search
+        self.X, self.y, self.splits = X, y, splits
+        self.whole = Part(blocks, reader.names, search.weights, None)
+        self.in_rows = fixed and not too_wide(blocks, reader.names)
         self.pieces = None
         if self.in_rows and _is_partition(splits, blocks.n_rows):
-            self.pieces = [self._moments(test) for _, test in splits]
+            self.pieces = [
+                self.whole._replace(rows=test).moments() for _, test in splits
+            ]
 
     def __iter__(self):
-        for i, (train, test) in enumerate(self.splits):
-            yield (
-                self._of_rows(i, train, test)
-                if self.in_rows
-                else self._of_tables(train, test)
-            )
-
-    def _moments(self, rows):
-        return _moments(self.blocks, self.reader.names, self.search.weights, rows)
+        for i, split in enumerate(self.splits):
+            yield self._of_rows(i, *split) if self.in_rows else self._of_tables(*split)
 
     def _of_rows(self, i, train, test):
         """A fold of rows that have been read."""
+        parts = [self.whole._replace(rows=rows) for rows in (train, test)]
         if self.pieces is None:
-            patterns, held = self._moments(train), self._moments(test)
+            moments = [part.moments() for part in parts]
         else:
-            patterns, held = _merged(self.pieces, leave_out=i), self.pieces[i]
-        return Fold(self, self.reader, self.blocks, train, test, patterns, held)
+            moments = _merged(self.pieces, leave_out=i), self.pieces[i]
+        return Fold(self, self.reader, train, test, parts, moments)
 
     def _of_tables(self, train, test):
         """A fold of which the views are learned from its training rows."""
-        shell, names = self.mapper(), self.reader.names
+        search, shell = self.search, self.mapper()
         X, y = self.part(train)
         reader = open_door(shell.views, X)
-        blocks = reader.fit(shell, X, y)
+        blocks = [reader.fit(shell, X, y)]
         reader.claim(shell, X)
-        weights = self.search.weights
-        patterns = held = None
-        if not too_wide(blocks, names):
-            within = None if weights is None else weights[train]
-            patterns = _moments(blocks, names, within, None)
-            if self.search.scorer is None:
-                within = None if weights is None else weights[test]
-                read = reader.read(shell, *self.part(test))
-                held = _moments(read, names, within, None)
-        return Fold(self, reader, blocks, train, test, patterns, held)
+        if search.scorer is None:
+            blocks.append(reader.read(shell, *self.part(test)))
+        parts = [
+            Part(b, reader.names, w if w is None else w[rows], None)
+            for b, w, rows in zip(
+                blocks, [search.weights] * 2, (train, test), strict=False
+            )
+        ]
+        moments = [None, None]
+        if not too_wide(blocks[0], reader.names):
+            moments[: len(parts)] = [part.moments() for part in parts]
+        return Fold(self, reader, train, test, parts, moments)
 
     def part(self, rows):
         """Some of the rows, as they were given."""
@@ -140,26 +183,24 @@ class Folds:
             **search.options,
         }
         if self.pieces is None:
-            return fit_blocks(self.blocks, names, search.weights, **options)
-        everything = (True,) * len(names)
-        present = np.column_stack([self.blocks.mask(name) for name in names])
-        index = dict(pt.rows_by_pattern(present, search.weights)).get(everything)
+            return fit_blocks(self.whole.blocks, names, search.weights, **options)
         return fit_patterns(
             _merged(self.pieces),
             names,
             self.reader.n_features,
-            eps=_eps(self.blocks),
-            source=Source(self.blocks.arrays, search.weights, index),
+            eps=self.whole.eps(),
+            source=self.whole.source(),
             **options,
         )
 
 
 class Fold:
-    """Moments of its training rows and, where they serve, of those held out."""
+    """Rows to train on and rows held out: as given, as read, and their moments."""
 
-    def __init__(self, folds, reader, blocks, train, test, patterns, held):
-        self.folds, self.reader, self.blocks = folds, reader, blocks
-        self.train, self.test, self.patterns, self.held = train, test, patterns, held
+    def __init__(self, folds, reader, train, test, parts, moments):
+        self.folds, self.reader, self.parts = folds, reader, parts
+        self.train, self.test = train, test
+        self.patterns, self.held = moments
         self.problem, self.paths = None, {}
 
     def scores(self):
@@ -190,12 +231,12 @@ class Fold:
     def _by_mappers(self, given, shrinkage):
         """By mappers of each number of components, and the rows as they were given."""
         folds, most = self.folds, max(self.folds.search.counts)
-        search = folds.search
+        search, train = folds.search, self.parts[0]
         if self.patterns is None:
             whole = fit_blocks(
-                self.blocks,
-                self.reader.names,
-                None if search.weights is None else search.weights[self.train],
+                train.blocks,
+                train.names,
+                train.weights,
                 n_components=most,
                 shrinkage=shrinkage,
                 **search.options,
@@ -204,7 +245,7 @@ class Fold:
             path, _, amounts = self._path(shrinkage)
             solution = paths.solve_at(path, amounts, most)
             whole = Learned(solution, None, path.data.n, self.problem.n_iter)
-        dtypes = {n: float_dtype(a.dtype) for n, a in self.blocks.arrays.items()}
+        dtypes = {n: float_dtype(a.dtype) for n, a in train.blocks.arrays.items()}
         (X, _), held_out = folds.part(self.train[:1]), folds.part(self.test)
         scores = []
         for k in search.counts:
@@ -233,39 +274,28 @@ class Fold:
     def _path_of(self, standardize, slight):
         key = (*standardize.values(), *slight.values())
         if key not in self.paths:
-            search, names = self.folds.search, self.reader.names
             if self.problem is None:
+                reader, unpaired = self.reader, self.folds.search.options["unpaired"]
                 self.problem = problem_of(
-                    self.patterns,
-                    names,
-                    self.reader.n_features,
-                    search.options["unpaired"],
+                    self.patterns, reader.names, reader.n_features, unpaired
                 )
-            problem = self.problem
+            problem, train = self.problem, self.parts[0]
             path = paths.path_of(
                 problem.moments,
                 problem.slices,
                 standardize=standardize,
                 slight=slight,
-                eps=_eps(self.blocks),
-                source=self._source() if problem.counts is None else None,
+                eps=train.eps(),
+                source=train.source() if problem.counts is None else None,
                 counts=problem.counts,
             )
-            held = None if self.held is None else paths.hold_out(path, self.held)
+            held = self.held
+            if held is not None:
+                if path.data.rows is not None and any(slight.values()):
+                    held = self.parts[1].factored()
+                held = paths.hold_out(path, held)
             self.paths[key] = path, held
         return self.paths[key]
-
-    def _source(self):
-        """The training rows that have every view."""
-        weights, rows = self.folds.search.weights, None
-        if self.reader is self.folds.reader:
-            rows = self.train
-        elif weights is not None:
-            weights = weights[self.train]
-        names = self.reader.names
-        present = np.column_stack([self.blocks.mask(name) for name in names])
-        index = dict(pt.rows_by_pattern(present, weights, rows))
-        return Source(self.blocks.arrays, weights, index[(True,) * len(names)])
 
 
 def _is_partition(splits, n):
@@ -283,31 +313,9 @@ def _is_partition(splits, n):
     return True
 
 
-def _moments(blocks, names, weights, rows):
-    """Moments by pattern of some rows, neighbours without a copy."""
-    if (
-        rows is not None
-        and len(rows)
-        and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
-    ):
-        step = slice(int(rows[0]), int(rows[0]) + len(rows))
-        blocks = Blocks(
-            {name: array[step] for name, array in blocks.arrays.items()},
-            {name: mask[step] for name, mask in blocks.present.items()},
-            len(rows),
-        )
-        weights, rows = None if weights is None else weights[step], None
-    with np.errstate(over="ignore", invalid="ignore"):  # reported with the view's name
-        return moments_by_pattern(blocks, names, weights, rows=rows)[0]
-
-
 def _merged(pieces, leave_out=None):
     merged = {}
     for i, piece in enumerate(pieces):
         if i != leave_out:
             merged = pt.merge(merged, piece)
     return merged
-
-
-def _eps(blocks):
-    return {name: dtype_eps(array.dtype) for name, array in blocks.arrays.items()}
