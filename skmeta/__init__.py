@@ -9,7 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers see of the two tables
-    from skmeta import datasets, exceptions, inspection, mapping, metrics, views
+    from skmeta import (
+        datasets,
+        exceptions,
+        inspection,
+        mapping,
+        metrics,
+        plotting,
+        views,
+    )
     from skmeta.mapping import (
         CCAMapper,
         CCAMapperCV,
@@ -28,6 +36,7 @@ _SUBMODULES = (
     "mapping",
     "metrics",
     "model_selection",
+    "plotting",
     "views",
 )
 

@@ -1,0 +1,141 @@
+"""What the Displays ask of their input, and the words where it is not so."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skmeta._compat import to_host
+
+# The colours that can be told apart, the one of a last class included.
+MAX_CLASSES = 7
+
+
+def check_mapper(mapper, display, attribute):
+    """A fitted mapper that has what the picture is made of."""
+    if isinstance(mapper, type) or not hasattr(mapper, "fit"):
+        raise TypeError(
+            f"{display} draws a fitted mapper such as CCAMapper(...).fit(views); got "
+            f"{mapper!r}."
+        )
+    check_is_fitted(mapper)
+    if not hasattr(mapper, attribute):
+        raise TypeError(
+            f"{display} needs {attribute!r} of the mapper, as CCAMapper has it; "
+            f"{type(mapper).__name__} has none. Of a Pipeline or a search, pass the "
+            "fitted mapper inside it."
+        )
+
+
+def check_components(components, n_components, *, n=None):
+    """Components as a tuple of int, of which there are n."""
+    given = (components,) if isinstance(components, Integral) else tuple(components)
+    for component in given:
+        if not isinstance(component, Integral) or isinstance(component, bool):
+            raise TypeError(f"Components are integers from 0 on; got {component!r}.")
+        if not 0 <= component < n_components:
+            raise ValueError(
+                f"Component {component} is out of range: the mapper has "
+                f"{n_components}, numbered 0 to {n_components - 1}. Choose among them, "
+                "or fit with a larger n_components."
+            )
+    if n is not None and len(given) != n:
+        raise ValueError(f"components must be {n} integers; got {components!r}.")
+    if len(set(given)) != len(given) or not given:
+        raise ValueError(f"components must differ; got {components!r}.")
+    return tuple(int(component) for component in given)
+
+
+def check_views(wanted, names, *, n=None):
+    """Names of the views to draw, those wanted or the first n."""
+    names = list(names)
+    if wanted is None:
+        chosen = names[:n]
+    else:
+        chosen = [wanted] if isinstance(wanted, str) else list(wanted)
+    for name in chosen:
+        if name not in names:
+            raise ValueError(f"Unknown view {name!r}; the views are {names}.")
+    if len(set(chosen)) != len(chosen):
+        raise ValueError(f"Each view is named once; got {chosen}.")
+    if n is not None and len(chosen) != n:
+        raise ValueError(
+            f"{n} views are drawn, but there are {len(chosen)}: {chosen}. After "
+            "fit(X, Y) of two arrays pass both, X and y."
+        )
+    return chosen
+
+
+def check_labels(labels, n_rows, *, limit=MAX_CLASSES):
+    """One label a row: the labels as an array, and the classes in order."""
+    labels = np.asarray(labels)
+    if labels.shape != (n_rows,):
+        raise ValueError(
+            f"labels has shape {labels.shape}, but there are {n_rows} rows; labels "
+            "are one per row."
+        )
+    missing = np.array([label is None or label != label for label in labels.tolist()])
+    if missing.any():
+        raise ValueError(
+            f"The label of row {int(np.argmax(missing))} is missing; leave such rows "
+            'out, or give them a label such as "unknown".'
+        )
+    classes = np.unique(labels)
+    if len(classes) > limit:
+        raise ValueError(
+            f"labels has {len(classes)} classes, and at most {limit} can be told apart "
+            'in the picture; put the rarer ones together, for example as "other".'
+        )
+    return labels, classes
+
+
+def check_limit(value, name):
+    """An integer of at least 1."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1; got {value!r}.")
+    return int(value)
+
+
+def check_numbers(array, name, *, ndim=None):
+    """A finite float array."""
+    array = np.asarray(array, dtype=float)
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} axes; got shape {array.shape}.")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has NaN or infinity; expected finite numbers.")
+    return array
+
+
+def loadings_by_view(mapper):
+    """Loadings on the host, by view."""
+    return {name: to_host(array) for name, array in mapper.loadings_.items()}
+
+
+def column_names(mapper, feature_names=None):
+    """Names of the columns of each view: those given, those known, or their places."""
+    widths = {name: len(array) for name, array in mapper.loadings_.items()}
+    given = dict(feature_names or {})
+    check_views(list(given), widths)
+    names = {}
+    for view, width in widths.items():
+        known = given[view] if view in given else _known_names(mapper, view)
+        if known is None:
+            known = [f"{view}[{j}]" for j in range(width)]
+        if len(known) != width:
+            raise ValueError(
+                f"feature_names[{view!r}] has {len(known)} names, but the view has "
+                f"{width} columns; names are one per column."
+            )
+        names[view] = [str(name) for name in known]
+    return names
+
+
+def _known_names(mapper, view):
+    """What the rows of `fit`, or the view's transformer, said of the columns."""
+    reader = getattr(mapper, "_reader", None)
+    if (transformers := getattr(reader, "transformers", None)) is not None:
+        try:
+            return transformers[view].get_feature_names_out()
+        except (AttributeError, ValueError):  # a transformer that gives no names
+            return None
+    return getattr(reader, "columns", {}).get(view)
