@@ -8,8 +8,8 @@ __all__ = ["fewest_components"]
 def fewest_components(cv_results):
     """The simplest candidate that the best one does not clearly beat.
 
-    Of the candidates whose mean score is within one standard error of the best mean,
-    the one with the fewest components, and of those the best. It is a callable for
+    Of the candidates whose mean score is within one standard error of the best mean
+    [1]_, the one with the fewest components, and of those the best. It is a callable for
     ``refit=`` of `GridSearchCV`, and the rule of `CCAMapperCV` where ``n_components``
     is a grid: a score that sums correlations over components hardly falls when there
     are too many.
@@ -30,10 +30,18 @@ def fewest_components(cv_results):
     ValueError
         If the grid has no ``n_components``, or more than one.
 
+    Notes
+    -----
+    Folds share most of their training rows, and the spread of their scores understates
+    how far the mean may be off. The standard error is the corrected one of [2]_,
+    s sqrt(1 / K + 1 / (K - 1)) for K folds of equal size with sample deviation s.
+
     References
     ----------
-    Breiman, Friedman, Olshen & Stone (1984), "Classification and regression trees",
-    section 3.4.3 (the rule of one standard error).
+    .. [1] Breiman, Friedman, Olshen & Stone (1984), "Classification and regression
+       trees", section 3.4.3.
+    .. [2] Nadeau & Bengio (2003), "Inference for the generalization error", Machine
+       Learning 52, section 3.
 
     Examples
     --------
@@ -41,7 +49,7 @@ def fewest_components(cv_results):
     >>> from skmeta import CCAMapper
     >>> from skmeta.datasets import make_paired_views
     >>> from skmeta.model_selection import fewest_components
-    >>> views = make_paired_views(300, random_state=0).views
+    >>> views = make_paired_views(300, random_state=1).views
     >>> search = GridSearchCV(
     ...     CCAMapper(), {"n_components": [1, 2, 3, 4]}, refit=fewest_components
     ... ).fit(views)
@@ -60,12 +68,11 @@ def fewest_components(cv_results):
             f"{[n.removeprefix('param_') for n in cv_results if n[:6] == 'param_']}."
         )
     mean = np.asarray(cv_results["mean_test_score"], dtype=float)
-    # The spread over folds has their number in the denominator.
     n_splits = sum(
         name.startswith("split") and name.endswith("_test_score") for name in cv_results
     )
     best = int(np.nanargmax(mean))
-    error = cv_results["std_test_score"][best] / np.sqrt(max(1, n_splits - 1))
+    error = _standard_error(cv_results["std_test_score"][best], n_splits)
     within = mean >= mean[best] - error
     # None stands for as many as there can be.
     counts = np.array(
@@ -73,3 +80,14 @@ def fewest_components(cv_results):
     )
     fewest = within & (counts == counts[within].min())
     return int(np.argmax(np.where(fewest, mean, -np.inf)))
+
+
+def _standard_error(deviation, n_splits):
+    """Of a mean over folds, given their deviation (n in its denominator).
+
+    Infinite for one fold, of which nothing is known.
+    """
+    if n_splits < 2:
+        return np.inf
+    of_sample = deviation * np.sqrt(n_splits / (n_splits - 1))
+    return of_sample * np.sqrt(1 / n_splits + 1 / (n_splits - 1))

@@ -92,7 +92,7 @@ class CCAMapperCV(LinearMapper):
     >>> views = make_paired_views(200, n_features=(60, 50), random_state=0).views
     >>> mapper = CCAMapperCV([0.01, 0.1, 0.3, 0.6, 0.9], n_components=2).fit(views)
     >>> mapper.best_params_
-    {'shrinkage': 0.3}
+    {'shrinkage': 0.6}
     """
 
     _parameter_constraints = {
