@@ -7,7 +7,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmeta import CCAMapper, CrossModalRetriever, NeuralSharedSpaceMapper
+from skmeta import CCAMapper, CCAMapperCV, CrossModalRetriever, NeuralSharedSpaceMapper
 
 COLUMNS = ColumnTransformer(
     [("a", StandardScaler(), slice(0, 1)), ("b", "passthrough", slice(0, 2))]
@@ -34,6 +34,7 @@ SUPERVISED = NeuralSharedSpaceMapper(
         CCAMapper(),
         CCAMapper(shrinkage=0.5, correlation_power=0, standardize=False),
         CrossModalRetriever(CCAMapper()),
+        CCAMapperCV([0.1, 0.5], n_components=[1, None], cv=3),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
@@ -78,7 +79,8 @@ def test_scikit_learn_checks_of_neural_mappers(estimator, check):
 def test_scikit_learn_checks_of_its_own(check):
     from sklearn.utils import estimator_checks
 
-    getattr(estimator_checks, check)("CCAMapper", CCAMapper())
+    for mapper in (CCAMapper(), CCAMapperCV([0.1, 0.5], cv=3)):
+        getattr(estimator_checks, check)(type(mapper).__name__, mapper)
 
 
 def test_tags_say_when_y_is_needed():
