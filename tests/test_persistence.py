@@ -42,7 +42,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 import skmeta
-from skmeta import CCAMapper, CrossModalRetriever, Views, _file
+from skmeta import CCAMapper, CCAMapperCV, CrossModalRetriever, Views, _file
 from skmeta.datasets import make_paired_views
 from skmeta.exceptions import CorruptFileError, FileVersionError, UntrustedTypeError
 from skmeta.metrics import RetrievalScorer
@@ -116,6 +116,10 @@ CASES = {
         lambda m: m.transform(X.astype("f4"), Y.astype("f4")),
     ),
     "views": lambda: (CCAMapper(3).fit(V), lambda m: m.transform(V)),
+    "cross-validated": lambda: (
+        CCAMapperCV([0.1, "auto"], n_components=[1, None], cv=2).fit(V),
+        lambda m: (m.transform(V), m.best_params_, m.cv_results_["mean_test_score"]),
+    ),
     "posterior": lambda: (
         CCAMapper(2, fusion="posterior", shrinkage={"a": 0.1}).fit(V),
         lambda m: (m.transform(V), m.score_samples(V), m.predict_view(V, target="a")),

@@ -17,6 +17,7 @@ OWN = (
     "skmeta.core.network.Layer",
     "skmeta.core.network.Network",
     "skmeta.mapping._cca.CCAMapper",
+    "skmeta.mapping._cca_cv.CCAMapperCV",
     "skmeta.mapping._neural.NeuralSharedSpaceMapper",
     "skmeta.mapping._retriever.CrossModalRetriever",
     "skmeta.metrics.RetrievalScorer",
