@@ -5,9 +5,9 @@ from scipy.linalg import svd
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from skmeta.core.bases import orthonormal_basis, standardised
 from skmeta.core.distances import METRICS, get_metric
 from skmeta.core.retrieval import label_ranks, partner_ranks
-from skmeta.core.whitening import EPS
 from skmeta.views import Views
 
 __all__ = [
@@ -207,23 +207,16 @@ def canonical_correlations(X, Y):
     Y = check_array(Y, dtype=np.float64, ensure_min_samples=2, input_name="Y")
     if len(X) != len(Y):
         raise ValueError(f"X has {len(X)} rows, but Y has {len(Y)}.")
-    bases = [_orthonormal_basis(name, A) for name, A in (("X", X), ("Y", Y))]
+    bases = [_basis(name, A) for name, A in (("X", X), ("Y", Y))]
     values = svd(bases[0].T @ bases[1], compute_uv=False)
     return np.clip(values, 0.0, 1.0)
 
 
-def _orthonormal_basis(name, array):
-    largest = np.abs(array).max(axis=0)  # squares must not overflow
-    array = array / np.where(largest > 0, largest, 1.0)
-    centred = array - array[0]
-    centred -= centred.mean(axis=0)
-    size = np.linalg.norm(centred, axis=0)
-    noise = 16 * EPS * np.sqrt(len(array)) * np.abs(array.mean(axis=0))
-    centred = centred[:, size > noise] / size[size > noise]
-    if centred.shape[1] == 0:
+def _basis(name, array):
+    columns, noise = standardised(array.copy())
+    if columns.shape[1] == 0:
         raise ValueError(f"{name} has zero variance: all its rows are equal.")
-    left, values, _ = svd(centred, full_matrices=False)
-    return left[:, values > values[0] * EPS * max(centred.shape)]
+    return orthonormal_basis(columns, noise)
 
 
 # ---- scorers -------------------------------------------------------------------------

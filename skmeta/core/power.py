@@ -127,7 +127,9 @@ def fewest_rows(expect, enough, least, most):
         n = min(2 * n, most)
     high = n if enough(tried[n]) else None
     low = max((m for m in tried if m < n), default=None)
-    while high is not None and low is not None and high > low * CLOSE and high > low + 1:
+    while (
+        high is not None and low is not None and high > low * CLOSE and high > low + 1
+    ):
         n = int(round(np.sqrt(low * high)))
         n = min(max(n, low + 1), high - 1)
         tried[n] = expect(n)
