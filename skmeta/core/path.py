@@ -52,6 +52,7 @@ class Path(NamedTuple):
     cross: dict[tuple[int, int], np.ndarray]  # (a, b), a < b -> (r_a, r_b)
     counts: dict[str, float] | None  # by view the rows that shrinkage is for
     lost: list[str]  # views of which moments lost digits, and no rows known
+    for_all: bool  # whether it serves slight shrinkages and others alike
 
 
 def is_slight(c):
@@ -77,9 +78,9 @@ def path_of(moments, slices, *, standardize, slight, eps, source=None, counts=No
     """
     data = standardised(moments, slices, standardize)
     noise = [resolution(eps[name], data, slices[name]) for name in slices]
-    axes, lost = None, []
+    axes, lost, for_all = None, [], False
     if data.rows is None:
-        axes, lost = _of_covariance(data, slices, slight, noise, source)
+        axes, lost, for_all = _of_covariance(data, slices, slight, noise, source)
         if axes is None:
             factor = triangular_factor(rows_of(source, data), len(data.kept))
             data = data._replace(covariance=None, rows=factor)
@@ -98,7 +99,7 @@ def path_of(moments, slices, *, standardize, slight, eps, source=None, counts=No
             rows = data.rows
             cross[a, b] = (rows[:, first] @ left).T @ (rows[:, second] @ right)
             cross[a, b] /= data.n
-    return Path(data, slices, axes, cross, counts, lost)
+    return Path(data, slices, axes, cross, counts, lost, for_all)
 
 
 def _named(slices, data):
@@ -107,20 +108,21 @@ def _named(slices, data):
 
 def _of_covariance(data, slices, slight, noise, source):
     """Axes from moments, or None where those would cost digits that rows have."""
-    axes, lost = [], []
+    axes, lost, for_all = [], [], True
     for (name, where), floor in zip(_named(slices, data), noise, strict=True):
         within = data.covariance[where, where]
         mean_variance = np.trace(within) / max(1, len(within))
         values, vectors = eigh(within, driver="evd", check_finite=False)
         if values[0] * MAX_CONDITION < values[-1]:
+            for_all = False
             if slight[name]:
                 if has_rows(source):
-                    return None, []
+                    return None, [], False
                 lost.append(name)
             kept = with_signal(values, floor**2 / data.n)
             values, vectors = values[kept], vectors[:, kept]
         axes.append(Axes(values, vectors, mean_variance))
-    return axes, lost
+    return axes, lost, for_all
 
 
 def _of_rows(view, n, floor, slight):

@@ -272,7 +272,10 @@ class Fold:
         return *found, amounts
 
     def _path_of(self, standardize, slight):
-        key = (*standardize.values(), *slight.values())
+        key = tuple(standardize.values()), tuple(slight.values())
+        for (units, _), found in self.paths.items():
+            if units == key[0] and found[0].for_all:
+                return found
         if key not in self.paths:
             if self.problem is None:
                 reader, unpaired = self.reader, self.folds.search.options["unpaired"]
