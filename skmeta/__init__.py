@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the two tables
         inspection,
         mapping,
         metrics,
+        model_selection,
         plotting,
         views,
     )

@@ -89,10 +89,12 @@ def check_labels(labels, n_rows, *, limit=MAX_CLASSES):
     return labels, classes
 
 
-def check_limit(value, name):
-    """An integer of at least 1."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1; got {value!r}.")
+def check_limit(value, name, least=1):
+    """An integer of at least 1, or what is said."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(
+            f"{name} must be an integer of at least {least}; got {value!r}."
+        )
     return int(value)
 
 

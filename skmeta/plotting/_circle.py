@@ -4,6 +4,7 @@ import numpy as np
 
 from skmeta.plotting._checks import (
     check_components,
+    check_limit,
     check_mapper,
     check_views,
     column_names,
@@ -135,6 +136,7 @@ class CorrelationCircleDisplay:
         CorrelationCircleDisplay
             The display itself.
         """
+        n_labels = check_limit(n_labels, "n_labels", least=0)
         ax = open_axes(self, ax, (5.4, 5.2))
         angle = np.linspace(0, 2 * np.pi, 361)
         for radius, style in ((1.0, "-"), (np.sqrt(0.5), "--")):
@@ -148,7 +150,7 @@ class CorrelationCircleDisplay:
             np.arange(len(self.loadings)), [len(a) for a in self.loadings.values()]
         )
         texts = [_shorten(n, 24) for names in self.names.values() for n in names]
-        strong = np.argsort(-np.hypot(*points.T), kind="stable")[: int(n_labels)]
+        strong = np.argsort(-np.hypot(*points.T), kind="stable")[:n_labels]
         self.points_ = {}
         for i, view in enumerate(self.loadings):
             colour = COLOURS[i % len(COLOURS)]

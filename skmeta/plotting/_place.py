@@ -33,7 +33,7 @@ def place_labels(
     from skmeta.plotting._style import QUIET, halo
 
     style = dict(ha="center", va="center", fontsize="small") | style
-    figure = ax.figure
+    figure = ax.figure.figure  # the whole of which it may be a part
     drafts = [ax.text(0, 0, text, in_layout=False, **style) for text in texts]
     figure.draw_without_rendering()  # the layout is settled and texts have sizes
     scale = 72 / figure.dpi

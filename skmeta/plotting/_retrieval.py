@@ -163,7 +163,8 @@ class RetrievalDisplay:
         distances, ids = retriever.kneighbors(queries, n_neighbors=deep)
         found = ranks = None
         if right is not None:
-            found = np.array([[i in s for i in r] for r, s in zip(ids, right)])  # noqa: B905
+            pairs = zip(ids.tolist(), right, strict=True)
+            found = np.array([[i in wanted for i in row] for row, wanted in pairs])
             ranks = np.where(found.any(axis=1), 1 + found.argmax(axis=1), 0)
             found = found[:, :n_hits]
         if query_items is None:
@@ -204,7 +205,8 @@ class RetrievalDisplay:
         ax = open_axes(self, ax, (width * inches + 0.2, height * inches + 0.2))
         ax.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
         ax.axis("off")
-        ax.figure.draw_without_rendering()  # the layout is settled: cells have a size
+        # Settles the layout: cells have a size in points from here on.
+        ax.figure.figure.draw_without_rendering()
         extent = ax.get_window_extent()
         cell = extent.width / width * 72 / ax.figure.dpi
         self._sheet = dict(cell=cell, cmap=cmap, foot=foot, wide=wide)
@@ -212,6 +214,9 @@ class RetrievalDisplay:
         self.frames_, self.ticks_, self.texts_ = [], [], []
         for j in range(k):
             ax.text(wide + j + 0.5, HEAD / 2, str(j + 1), **_small(cell))
+        if foot == FOOT:
+            note = _small(cell) | dict(ha="left")
+            ax.text(MARGIN, HEAD / 2, "below a hit: distance", **note)
         for i in range(n):
             self._draw_row(ax, i, HEAD + i * (1 + foot))
         ax.set(xlim=(0, width), ylim=(height, 0))  # images have set their own
@@ -230,7 +235,7 @@ class RetrievalDisplay:
             box = (MARGIN, MARGIN + bottom - top - MARGIN, bottom, top + MARGIN)
         limits = _limits(self.queries)
         self.query_artists_.append(
-            draw_item(ax, query, _up(box), cell, limits=limits, cmap=cmap, align="left")
+            draw_item(ax, query, box, cell, limits=limits, cmap=cmap, align="left")
         )
         if note:
             ax.text(MARGIN, top + 0.86, note, **_small(cell) | dict(ha="left"))
@@ -242,7 +247,7 @@ class RetrievalDisplay:
             frames.append(self._frame(ax, left, top, right))
             inner = 1.7 * MARGIN
             box = (left + inner, left + 1 - inner, top + 1 - inner, top + inner)
-            artists.append(draw_item(ax, hit, _up(box), cell, limits=limits, cmap=cmap))
+            artists.append(draw_item(ax, hit, box, cell, limits=limits, cmap=cmap))
             if foot == FOOT:
                 text = f"{self.distances[i][j]:.2f}"
                 self.texts_.append(
@@ -282,12 +287,6 @@ class RetrievalDisplay:
 def _small(cell):
     size = float(np.clip(cell * 0.12, 6, 8.5))
     return dict(ha="center", va="center", fontsize=size, color=QUIET)
-
-
-def _up(box):
-    """Left, right, bottom, top, where rows of the sheet count downward."""
-    left, right, bottom, top = box
-    return left, right, bottom, top
 
 
 def _limits(items):

@@ -118,9 +118,9 @@ class SearchSurfaceDisplay:
         shape = tuple(len(values) for values, _ in axes)
         place = tuple(index for _, index in axes)
         top, error = np.full(shape, np.nan), np.full(shape, np.nan)
-        for i in np.argsort(np.where(np.isnan(means), -np.inf, means), kind="stable"):
+        for i in np.argsort(-means, kind="stable"):  # the best first, NaN last
             at = tuple(index[i] for index in place)
-            if min(at) >= 0 and not np.isnan(means[i]):  # the best comes last
+            if min(at) >= 0 and np.isnan(top[at]):
                 top[at], error[at] = means[i], errors[i]
         best = _best(search, results, means)
         best = tuple(int(index[best]) for index in place)
