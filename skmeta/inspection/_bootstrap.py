@@ -17,6 +17,7 @@ from skmeta.inspection._read import (
     check_count,
     check_groups,
     check_mapper,
+    is_fitted,
     read_blocks,
 )
 from skmeta.mapping._fit import fit_blocks
@@ -107,7 +108,7 @@ def bootstrap_components(
         )
     if align not in ALIGNMENTS:
         raise ValueError(f"align must be one of {list(ALIGNMENTS)}; got {align!r}.")
-    if not mapper.__sklearn_is_fitted__():
+    if not is_fitted(mapper):
         mapper = clone(mapper).fit(X, y)
     blocks, reader = read_blocks(mapper, X, y)
     codes = check_groups(groups, blocks.n_rows)

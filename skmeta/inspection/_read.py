@@ -23,10 +23,15 @@ def check_mapper(mapper, function):
         )
 
 
+def is_fitted(mapper):
+    """Whether a mapper has seen rows."""
+    return "_reader" in vars(mapper)
+
+
 def n_components_of(mapper):
     """How many components a mapper has or is to have, None for all."""
-    if mapper.__sklearn_is_fitted__():
-        return len(mapper.correlations_)
+    if is_fitted(mapper):
+        return mapper.correlations_.shape[0]
     k = mapper.n_components  # a grid of them is no number yet
     return k if isinstance(k, Integral) else None
 
@@ -39,7 +44,7 @@ def check_count(value, name, least=1):
 
 def read_blocks(mapper, X, y):
     """Blocks of rows and the reader, which is the mapper's own where it is fitted."""
-    if not mapper.__sklearn_is_fitted__():
+    if not is_fitted(mapper):
         reader = open_door(mapper.views, X)
         return reader.fit(mapper, X, y), reader
     reader = mapper._reader

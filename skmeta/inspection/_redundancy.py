@@ -62,7 +62,7 @@ def redundancy(mapper):
     check_mapper(mapper, "redundancy")
     check_is_fitted(mapper)
     structure = to_host(mapper.structure_)
-    names, k = list(structure), len(mapper.correlations_)
+    names, k = list(structure), mapper.correlations_.shape[0]
     explained, shares = {}, {}
     for name in names:
         deviation = mapper._deviations[name]

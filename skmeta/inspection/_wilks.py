@@ -138,7 +138,8 @@ def _of_mapper(mapper, n_rows):
             f"is the product over all; fit with n_components={min(p, q)}."
         )
     if n_rows is None:
-        if mapper.n_iter_ or not mapper._patterns:
+        patterns = getattr(mapper, "_patterns", None)
+        if mapper.n_iter_ or not patterns:
             raise ValueError(
                 "The mapper does not know how many rows its correlations are of "
                 + (
@@ -148,6 +149,6 @@ def _of_mapper(mapper, n_rows):
                 )
                 + "; pass n_rows."
             )
-        n_rows = mapper._patterns[True, True].n
+        n_rows = patterns[True, True].n
     # Beyond the rank components are zero, and none; rounding may exceed 1.
     return np.clip(rho[: min(p, q)], 0.0, 1.0), n_rows, p, q
