@@ -139,6 +139,7 @@ def permutation_test_components(
             f"Components of two views can be tested, and there are "
             f"{len(reader.names)}: {list(reader.names)}; test them by pairs."
         )
+    k = slice(n_components_of(mapper, reader.n_features))
     rows = complete_rows(blocks, reader.names)
     codes = _permutable(check_groups(groups, blocks.n_rows), rows)
     design = _checked_confounds(confounds, blocks.n_rows, rows)
@@ -146,7 +147,6 @@ def permutation_test_components(
     _check_rows_left(bases, reader.names, design is not None)
 
     variables = canonical_variables(*bases)
-    k = slice(n_components_of(mapper))
     permute = within_groups(codes, rng)
     observed = observed_statistics(variables, STATISTICS[statistic])
     null = permuted_statistics(

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from skmeta.core.device import OnDevice
-from skmeta.mapping._linear import LinearMapper
+from skmeta.mapping._linear import LinearMapper, checked_n_components
 from skmeta.views._door import open_door
 
 # A sparse view laid out densely, which a basis of its columns is in any case.
@@ -28,12 +28,13 @@ def is_fitted(mapper):
     return "_reader" in vars(mapper)
 
 
-def n_components_of(mapper):
+def n_components_of(mapper, n_features):
     """How many components a mapper has or is to have, None for all."""
     if is_fitted(mapper):
         return mapper.correlations_.shape[0]
-    k = mapper.n_components  # a grid of them is no number yet
-    return k if isinstance(k, Integral) else None
+    if not isinstance(mapper.n_components, Integral):  # a grid is no number yet
+        return None
+    return checked_n_components(mapper.n_components, n_features)
 
 
 def check_count(value, name, least=1):

@@ -346,6 +346,11 @@ def test_fault_10_correlations_of_one_by_construction():
         run(X, Y, confounds=Z)
 
 
+def test_fault_26_more_components_than_columns():
+    with pytest.raises(ValueError, match="n_components=5 is more than the 4 columns"):
+        run(*arrays(), CCAMapper(5))
+
+
 def test_views_that_are_the_same():
     X, Y = arrays()
     test = run(X, X)
