@@ -25,10 +25,10 @@ def pairs_needed(
 ):
     """The number of pairs of rows from which components are found, and found right.
 
-    Correlations found in few rows are too high: with p + q columns and n rows, two
-    views that have nothing in common correlate by about sqrt((p + q) / n). From
-    simulation: how much too high, how often each component is significant, and what
-    the components found are worth on new rows, against the number of rows.
+    Correlations found in few rows are too high: the first of two views that have
+    nothing in common is about sqrt(p / n) + sqrt(q / n). From simulation: how much too
+    high, how often each component is significant, and what the components found are
+    worth on new rows, against the number of rows.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """How fast the tests of components are: ratios taken in one run, on one thread.
 
-``pytest tests/benchmarks/test_significance_speed.py`` prints one table in some four
+``pytest tests/benchmarks/test_significance_speed.py`` prints one table in some six
 minutes, with the shares of rejections and coverage that the user guide has, too. No
 test fails for being slow.
 """
@@ -208,10 +208,10 @@ def grouped(rng):
 
 
 def test_calibration(table):
-    table.section("share of p-values <= .05 in 1,000 draws of unrelated views")
+    table.lines += ["", "share of p-values <= .05 in 1,000 draws of unrelated views"]
     for draw in (unrelated, confounded, grouped):
         for name, share in rejections(draw).items():
-            table.note(f"{draw.__name__}: {name:<20} {share:.3f}")
+            table.note(f"{draw.__name__ + ':':<11} {name:<18} {share:.3f}")
             if name not in ("naive residuals", "no confounds", "no groups"):
                 assert share <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 1_000)
 
@@ -245,7 +245,7 @@ def coverage(rho, align, target, n=150, n_draws=100):
 
 
 def test_coverage(table):
-    table.section("coverage of 95 % intervals: correlations, loadings")
+    table.lines += ["", "coverage of 95 % intervals: correlations, loadings"]
     for rho in ([0.8, 0.5], [0.7, 0.6]):
         for align, target in (
             ("order", "order"),
