@@ -13,6 +13,7 @@ from skmeta.core.bootstrap import (
     frequencies,
     percentile_interval,
 )
+from skmeta.exceptions import CorrelationOneWarning, warn
 from skmeta.inspection._read import (
     check_count,
     check_groups,
@@ -21,6 +22,12 @@ from skmeta.inspection._read import (
     read_blocks,
 )
 from skmeta.mapping._fit import fit_blocks
+
+# Loadings of all resamples are kept, for their percentiles.
+MAX_DRAWN_BYTES = 4 * 2**30
+
+# A resample holds this share of the rows, 1 - 1/e, each at least once.
+DISTINCT = 0.632
 
 
 def bootstrap_components(
@@ -72,9 +79,16 @@ def bootstrap_components(
     Raises
     ------
     ValueError
-        If a parameter has no meaning, and where ``mapper.fit`` raises.
+        If a parameter has no meaning, if the loadings of all resamples would take more
+        than 4 GB, and where ``mapper.fit`` raises.
     TypeError
         If ``mapper`` is no `CCAMapper`.
+
+    Warns
+    -----
+    CorrelationOneWarning
+        If without shrinkage the different rows of a resample, about .63 of all, are so
+        few that its correlations are 1 by construction.
 
     Notes
     -----
@@ -118,6 +132,8 @@ def bootstrap_components(
     stacked = np.vstack(list(wanted.values()))
     estimate = to_host(mapper.correlations_)
     options = mapper._options(reader.names) | {"shrinkage": mapper.shrinkage_}
+    _check_size(n_resamples, stacked)
+    _warn_of_few_rows(mapper, blocks)
     correlations = np.empty((n_resamples, *estimate.shape))
     loadings = np.empty((n_resamples, *stacked.shape))
     for i in range(n_resamples):
@@ -148,3 +164,27 @@ def bootstrap_components(
 
 def _bunch(estimate, low, high, error):
     return Bunch(estimate=estimate, low=low, high=high, standard_error=error)
+
+
+def _check_size(n_resamples, loadings):
+    n_bytes = 8 * n_resamples * loadings.size
+    if n_bytes > MAX_DRAWN_BYTES:
+        raise ValueError(
+            f"{n_resamples} resamples of {loadings.shape[0]} loadings on "
+            f"{loadings.shape[1]} components would take {n_bytes / 2**30:.1f} GB; fit "
+            "with fewer n_components, or take fewer n_resamples."
+        )
+
+
+def _warn_of_few_rows(mapper, blocks):
+    plain = [name for name, c in mapper.shrinkage_.items() if c == 0]
+    ranks = sorted(mapper.rank_[name] for name in plain)[-2:]
+    n_rows = np.all([blocks.mask(name) for name in mapper.rank_], axis=0).sum()
+    if len(ranks) == 2 and sum(ranks) >= DISTINCT * n_rows:
+        warn(
+            f"A resample of {n_rows} rows holds about {DISTINCT * n_rows:.0f} "
+            f"different ones, and views of rank {ranks[0]} and {ranks[1]}: "
+            "correlations of 1 hold by construction, and intervals say nothing. Shrink "
+            "(shrinkage='auto'), or reduce the views' columns.",
+            CorrelationOneWarning,
+        )

@@ -31,6 +31,7 @@ def wilks_test(correlations, n_rows=None, p=None, q=None):
     -------
     Bunch
         ``correlations`` : ndarray of shape (n_components,)
+            Those tested.
         ``wilks`` : ndarray of shape (n_components,)
             Wilks' lambda, the product of 1 - r^2 from this component on.
         ``f``, ``f_df``, ``pvalues`` : ndarray

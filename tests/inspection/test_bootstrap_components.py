@@ -12,6 +12,7 @@ from skmeta.core.bootstrap import (
     procrustes,
 )
 from skmeta.datasets import make_paired_views
+from skmeta.exceptions import CorrelationOneWarning
 from skmeta.inspection import bootstrap_components
 
 MIXING = np.random.default_rng(99)
@@ -205,6 +206,18 @@ def test_mapper_and_random_state():
 def test_bad_input(options, said):
     with pytest.raises(ValueError, match=said):
         run(*pair(), **options)
+
+
+def test_fault_10_resamples_have_fewer_rows():
+    X, Y = pair(11)
+    with pytest.warns(CorrelationOneWarning, match="holds about 7 different ones"):
+        run(X, Y, n_resamples=2)
+    run(X, Y, CCAMapper(2, shrinkage=0.1), n_resamples=2)
+
+
+def test_loadings_that_would_not_fit():
+    with pytest.raises(ValueError, match="10000000000 resamples of 7 loadings on 2"):
+        run(*pair(), n_resamples=10**10)
 
 
 def test_wrong_mapper_and_rows():
