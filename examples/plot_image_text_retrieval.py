@@ -16,14 +16,13 @@ so that "woman running" does not find its answer in "man running".
 # cells around it; for colour, the means over a grid and a histogram. Each of these
 # blocks gets the same total variance, so that none counts only for having many columns.
 
-from textwrap import fill
-
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.ndimage import uniform_filter
 
 from skmeta import CCAMapper, CrossModalRetriever, Views
 from skmeta.datasets import load_emoji
+from skmeta.plotting import RetrievalDisplay
 
 
 def gradients(grey, cell, n_bins=9):
@@ -147,9 +146,9 @@ for title, rows in {
 
 from sklearn.frozen import FrozenEstimator
 
-recall = {}
+recall, retrievers = {}, {}
 for hubness in (None, "csls"):
-    retriever = CrossModalRetriever(
+    retriever = retrievers[hubness] = CrossModalRetriever(
         FrozenEstimator(mapper), query="text", gallery="image", hubness=hubness
     )
     retriever.fit(views[train]).set_gallery(views["image"][test], ids=test)
@@ -161,8 +160,8 @@ print(f"\ntext to image, recall@10: {recall[None]:.3f}, with CSLS {recall['csls'
 
 # %%
 # Eight texts, each of another group or subgroup, and the six pictures nearest to each.
-# The right one is framed. The texts are drawn by rank: four whose picture comes first,
-# two where it comes later, and two where it is not among the first ten.
+# The right one is framed and ticked. The texts are drawn by rank: four whose picture
+# comes first, two where it comes later, and two where it is not among the first ten.
 
 rank = 1 + np.argmax(found == test[:, None], axis=1)
 pools = (rank == 1, (rank > 1) & (rank <= 6), rank > 10)
@@ -175,28 +174,18 @@ for pool, n_wanted in zip(pools, (4, 2, 2), strict=True):
             shown.append(i)
             n_wanted -= 1
 
-figure, axes = plt.subplots(8, 7, figsize=(9, 9), width_ratios=[2.2] + [1] * 6)
-figure.subplots_adjust(0.02, 0.01, 0.98, 0.91, wspace=0.1, hspace=0.1)
-for line, i in zip(axes, shown, strict=True):
-    right = test[i]
-    line[0].axis("off")
-    line[0].text(0, 0.62, fill(emoji.labels["en"][right], 22), fontsize=12, va="center")
-    note = f"right picture: place {rank[i]} of {len(test)}"
-    line[0].text(0, 0.2, note, fontsize=8.5, va="center", color="0.35")
-    for axis, row in zip(line[1:], found[i], strict=False):
-        axis.imshow(emoji.images[row], interpolation="antialiased")
-        axis.set(xticks=[], yticks=[], xlim=(-3, 34), ylim=(34, -3))
-        frame = dict(color="#0072B2", lw=3.5) if row == right else dict(color="0.85")
-        for side in axis.spines.values():
-            side.set(**frame)
-for place, axis in enumerate(axes[0, 1:], 1):
-    axis.set_title(place, fontsize=10, color="0.35")
-figure.suptitle(
-    f"The six pictures nearest to a text, among {len(test)} never seen",
-    x=0.02,
-    ha="left",
-    fontsize=13,
+asked = test[shown]
+display = RetrievalDisplay.from_estimator(
+    retrievers[None],
+    views["text"][asked],
+    query_items=list(emoji.labels["en"][asked]),
+    gallery_items=emoji.images[test],
+    n_hits=6,
+    correct=asked,
 )
-figure.savefig("image_text_retrieval.png", dpi=100)
+display.ax_.set_title(
+    f"The six pictures nearest to a text, among {len(test)} never seen", loc="left"
+)
+display.figure_.savefig("image_text_retrieval.png", dpi=100)
 print("\nThe picture is in image_text_retrieval.png")
 plt.show()

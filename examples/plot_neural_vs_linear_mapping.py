@@ -127,34 +127,27 @@ figure.savefig("neural_training.png", dpi=100)
 # What it finds
 # -------------
 # Eight digits, each described by its Fourier coefficients alone, and the six pictures
-# nearest to them among the test digits. The right one is framed.
+# nearest to them among the test digits. The right one is framed and ticked.
+
+from skmeta.plotting import RetrievalDisplay
 
 digits = np.flatnonzero(test)
 best.set_gallery(views["pix"][test], ids=digits)
-_, found = best.kneighbors(views["fou"][test], n_neighbors=len(digits))
-rank = 1 + np.argmax(found == digits[:, None], axis=1)
-chosen = [np.flatnonzero(mfeat.target[digits] == digit)[3] for digit in range(8)]
-
-figure, axes = plt.subplots(8, 7, figsize=(6.4, 7.6))
-figure.subplots_adjust(0.05, 0.02, 0.98, 0.94, wspace=0.12, hspace=0.12)
-for line, i in zip(axes, chosen, strict=True):
-    line[0].bar(np.arange(76), views["fou"][digits[i]], color="0.35", width=1)
-    line[0].set(xticks=[], yticks=[])
-    line[0].set_ylabel(f"place {rank[i]}", fontsize=8, color="0.35")
-    line[0].spines[:].set_color("0.85")
-    for axis, row in zip(line[1:], found[i], strict=False):
-        axis.imshow(views["pix"][row].reshape(16, 15), cmap="gray_r")
-        axis.set(xticks=[], yticks=[])
-        right = row == digits[i]
-        for side in axis.spines.values():
-            side.set(color="#0072B2" if right else "0.85", lw=3.5 if right else 0.8)
-figure.suptitle(
-    f"Pictures nearest to Fourier coefficients, among {len(digits)} never seen",
-    x=0.02,
-    ha="left",
-    fontsize=11,
+chosen = [digits[mfeat.target[digits] == digit][3] for digit in range(8)]
+display = RetrievalDisplay.from_estimator(
+    best,
+    views["fou"][chosen],
+    query_items=views["fou"][chosen],
+    gallery_items=views["pix"][test].reshape(-1, 16, 15),
+    n_hits=6,
+    correct=chosen,
+    cmap="gray_r",
 )
-figure.savefig("neural_retrieval.png", dpi=100)
+display.ax_.set_title(
+    f"Pictures nearest to Fourier coefficients, among {len(digits)} never seen",
+    loc="left",
+)
+display.figure_.savefig("neural_retrieval.png", dpi=100)
 print(
     "\nThe pictures are neural_planted.png, neural_training.png, neural_retrieval.png"
 )

@@ -198,7 +198,7 @@ class RetrievalDisplay:
         """
         n, k = len(self.hits), len(self.hits[0])
         texts = any(isinstance(hit, str) for row in self.hits for hit in row)
-        wide = 2.2 if all(isinstance(q, str) for q in self.queries) else 1.15
+        wide = 2.2 if all(isinstance(q, str) for q in self.queries) else 1.6
         foot = FOOT if scores and self.distances is not None else 0.04
         height, width = n * (1 + foot) + HEAD, wide + k
         inches = TEXT_CELL_INCHES if texts else CELL_INCHES
