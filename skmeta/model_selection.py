@@ -9,10 +9,10 @@ def fewest_components(cv_results):
     """The simplest candidate that the best one does not clearly beat.
 
     Of the candidates whose mean score is within one standard error of the best mean
-    [1]_, the one with the fewest components, and of those the best. It is a callable for
-    ``refit=`` of `GridSearchCV`, and the rule of `CCAMapperCV` where ``n_components``
-    is a grid: a score that sums correlations over components hardly falls when there
-    are too many.
+    [1]_, the one with the fewest components, and of those the best. It is a callable
+    for ``refit=`` of `GridSearchCV`, and the rule of `CCAMapperCV` where
+    ``n_components`` is a grid: a score that sums correlations over components hardly
+    falls when there are too many.
 
     Parameters
     ----------

@@ -10,8 +10,8 @@ BLOCK_BYTES = 2 * 2**20
 # order: with none left over, equal rows have equal coordinates (float64, one thread).
 ROWS_AT_A_TIME = 16
 
-# A mean whose own scores are no larger than this, in units of a score's deviation, may be
-# taken off after the product: it costs no digits that count.
+# A mean whose own scores are no larger than this, in units of a score's deviation, may
+# be taken off after the product: it costs no digits that count.
 MAX_SHIFT = {np.dtype(np.float64): 1e3, np.dtype(np.float32): 4.0}
 
 

@@ -3,8 +3,7 @@
 import numpy as np
 from sklearn.utils import Bunch, check_array, check_random_state
 
-from skmeta.core.bases import orthonormal_basis, residual_rows, standardised
-from skmeta.core.cca import dtype_eps
+from skmeta.core.bases import standardised
 from skmeta.core.significance import (
     STATISTICS,
     canonical_variables,
@@ -17,11 +16,10 @@ from skmeta.inspection._read import (
     check_count,
     check_groups,
     check_mapper,
-    complete_rows,
-    dense_rows,
     n_components_of,
     read_blocks,
 )
+from skmeta.mapping._bases import complete_rows, view_bases
 
 
 def permutation_test_components(
@@ -143,8 +141,7 @@ def permutation_test_components(
     rows = complete_rows(blocks, reader.names)
     codes = _permutable(check_groups(groups, blocks.n_rows), rows)
     design = _checked_confounds(confounds, blocks.n_rows, rows)
-    bases = [_basis(blocks, name, rows, design) for name in reader.names]
-    _check_rows_left(bases, reader.names, design is not None)
+    bases = view_bases(blocks, reader.names, rows, design)
 
     variables = canonical_variables(*bases)
     permute = within_groups(codes, rng)
@@ -185,34 +182,3 @@ def _checked_confounds(confounds, n_rows, rows):
     if len(array) != n_rows:
         raise ValueError(f"confounds has {len(array)} rows, but X has {n_rows}.")
     return standardised(array[rows])[0]
-
-
-def _basis(blocks, name, rows, design):
-    eps = dtype_eps(blocks.arrays[name].dtype)
-    columns, noise = standardised(dense_rows(blocks, name, rows), eps)
-    if columns.shape[1] == 0:
-        raise ValueError(
-            f"View {name!r} has zero variance: to within rounding all its rows are "
-            "equal, and nothing in it can be correlated with another view."
-        )
-    if design is not None:
-        columns = residual_rows(design, columns)
-    basis = orthonormal_basis(columns, noise)
-    if basis.shape[1] == 0:
-        raise ValueError(
-            f"The confounds leave nothing of view {name!r}: they explain all its "
-            "columns, or are as many as the rows."
-        )
-    return basis
-
-
-def _check_rows_left(bases, names, after_confounds):
-    n_left = len(bases[0]) - (0 if after_confounds else 1)  # the mean is taken out
-    ranks = [basis.shape[1] for basis in bases]
-    if sum(ranks) > n_left:
-        raise ValueError(
-            f"Views {names[0]!r} and {names[1]!r} have ranks {ranks[0]} and {ranks[1]} "
-            f"in the {n_left} dimensions of their rows: correlations of 1 hold by "
-            "construction in every permutation. Reduce the views' columns, for example "
-            "by PCA, or take more rows."
-        )

@@ -3,14 +3,9 @@
 from numbers import Integral
 
 import numpy as np
-from scipy import sparse
 
-from skmeta.core.device import OnDevice
 from skmeta.mapping._linear import LinearMapper, checked_n_components
 from skmeta.views._door import open_door
-
-# A sparse view laid out densely, which a basis of its columns is in any case.
-MAX_DENSE_BYTES = 512 * 2**20
 
 
 def check_mapper(mapper, function):
@@ -56,34 +51,6 @@ def read_blocks(mapper, X, y):
             "after fit(X, Y) of two arrays pass both, else a Views of all."
         )
     return blocks, reader
-
-
-def complete_rows(blocks, names):
-    """Indices of the rows that have every view."""
-    rows = np.flatnonzero(np.all([blocks.mask(name) for name in names], axis=0))
-    if len(rows) < 2:
-        raise ValueError(
-            f"Only {len(rows)} of {blocks.n_rows} rows have every view of "
-            f"{list(names)}; a minimum of 2 is required."
-        )
-    return rows
-
-
-def dense_rows(blocks, name, rows):
-    """A fresh float64 array of some rows of one view."""
-    array = blocks.arrays[name][rows]
-    if isinstance(array, OnDevice):
-        array = array.host()
-    if sparse.issparse(array):
-        n_bytes = 8 * array.shape[0] * array.shape[1]
-        if n_bytes > MAX_DENSE_BYTES:
-            raise ValueError(
-                f"View {name!r} is sparse, and a basis of its {array.shape[1]} columns "
-                f"would take {n_bytes / 2**30:.1f} GB; reduce it first, for example by "
-                "TruncatedSVD."
-            )
-        array = array.toarray()
-    return np.array(array, dtype=np.float64)
 
 
 def check_groups(groups, n_rows):

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._compat import HasMethods, Interval, StrOptions, fit_context
@@ -11,6 +12,7 @@ from skmeta.core.cca import dtype_eps
 from skmeta.core.moments import n_bytes
 from skmeta.core.patterns import merge as merge_patterns
 from skmeta.core.projection import float_dtype
+from skmeta.mapping._bases import n_significant
 from skmeta.mapping._by_view import by_view
 from skmeta.mapping._fit import (
     fit_blocks,
@@ -48,9 +50,11 @@ class CCAMapper(LinearMapper):
 
     Parameters
     ----------
-    n_components : int, default=None
+    n_components : int, "auto" or None, default=None
         Number of components; None for the number of columns of the narrowest view,
-        but at most 64.
+        but at most 64. "auto" for those of two views that are more than chance, by
+        1,000 permutations at the level of .05, at least one
+        (`skmeta.inspection.permutation_test_components`).
     views : ColumnTransformer, dict of str to columns, or None, default=None
         How several views enter. Each named transformer of a `ColumnTransformer`
         is a view of the table X; so is each entry of a dict of names to columns
@@ -84,6 +88,8 @@ class CCAMapper(LinearMapper):
     keep_moments : bool, default=False
         Keep what `merge` and `partial_fit` need after `fit`, even if it is larger than
         64 MB.
+    random_state : int, RandomState instance or None, default=None
+        For the permutations of ``n_components="auto"``; nothing else is random.
 
     Attributes
     ----------
@@ -130,6 +136,8 @@ class CCAMapper(LinearMapper):
         are no longer known, or sparse.
     ConvergenceWarning
         If EM stops before it has converged.
+    UserWarning
+        With ``n_components="auto"``, if no component is more than chance.
 
     See Also
     --------
@@ -174,7 +182,11 @@ class CCAMapper(LinearMapper):
     """
 
     _parameter_constraints = {
-        "n_components": [Interval(Integral, 1, None, closed="left"), None],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
         "views": [HasMethods(["fit", "transform"]), dict, None],
         "shrinkage": [Interval(Real, 0, 1, closed="both"), StrOptions({"auto"}), dict],
         "fusion": [str],
@@ -182,6 +194,7 @@ class CCAMapper(LinearMapper):
         "unpaired": [StrOptions({"auto", "drop", "em"})],
         "standardize": ["boolean", dict],
         "keep_moments": ["boolean"],
+        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -195,6 +208,7 @@ class CCAMapper(LinearMapper):
         unpaired="auto",
         standardize=True,
         keep_moments=False,
+        random_state=None,
     ):
         self.n_components = n_components
         self.views = views
@@ -204,6 +218,7 @@ class CCAMapper(LinearMapper):
         self.unpaired = unpaired
         self.standardize = standardize
         self.keep_moments = keep_moments
+        self.random_state = random_state
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, *, sample_weight=None):
@@ -228,14 +243,15 @@ class CCAMapper(LinearMapper):
         ------
         ValueError
             If numbers of rows differ, a view has NaN in part of a row, infinity or no
-            variance, or ``n_components`` exceeds the narrowest view's columns.
+            variance, ``n_components`` exceeds the narrowest view's columns, or is
+            "auto" and cannot be tested.
         TypeError
             If a view is no table.
         """
         reader = open_door(self.views, X)
         options = self._all_options(reader.names)
         blocks = reader.fit(self, X, y)
-        k = checked_n_components(self.n_components, reader.n_features)
+        k = self._n_components_of(blocks, reader, sample_weight)
         if self.keep_moments and too_wide(blocks, reader.names):
             refuse_width(blocks, "keep_moments=True keeps them")
         weights = checked_weights(sample_weight, X)
@@ -275,6 +291,7 @@ class CCAMapper(LinearMapper):
             As in `fit`; if a transformer learns from rows; or if the moments of an
             earlier fit were not kept.
         """
+        self._check_streams()
         first = not self.__sklearn_is_fitted__()
         if first:
             reader = open_door(self.views, X)
@@ -328,6 +345,7 @@ class CCAMapper(LinearMapper):
         """
         if not isinstance(other, CCAMapper):
             raise TypeError(f"merge takes a CCAMapper; got a {type(other).__name__}.")
+        self._check_streams()
         check_is_fitted(self)
         check_is_fitted(other)
         if not self._reader.same_as(other._reader):
@@ -357,6 +375,25 @@ class CCAMapper(LinearMapper):
         return self
 
     # ---- moments ---------------------------------------------------------------------
+
+    def _n_components_of(self, blocks, reader, sample_weight):
+        if self.n_components != "auto":
+            return checked_n_components(self.n_components, reader.n_features)
+        if sample_weight is not None:
+            raise ValueError(
+                'n_components="auto" permutes rows, and takes no sample_weight; repeat '
+                "rows, or give a number."
+            )
+        return n_significant(
+            blocks, reader.names, check_random_state(self.random_state)
+        )
+
+    def _check_streams(self):
+        if self.n_components == "auto":
+            raise ValueError(
+                'n_components="auto" permutes rows, which are not kept from piece to '
+                "piece; give a number."
+            )
 
     def _all_options(self, names):
         shrinkage = by_view(self.shrinkage, names, "shrinkage", "auto")

@@ -35,8 +35,7 @@ def paired_rows(n, p, q):
     rng = np.random.default_rng(0)
     factors = rng.standard_normal((n, 10))
     return [
-        factors @ rng.standard_normal((10, width))
-        + 3 * rng.standard_normal((n, width))
+        factors @ rng.standard_normal((10, width)) + 3 * rng.standard_normal((n, width))
         for width in (p, q)
     ]
 
