@@ -247,7 +247,8 @@ class CrossViewHeatmapDisplay:
         written = max(values.shape) <= MAX_WRITTEN
         cell = 0.37 if written else 0.24
         size = [float(np.clip(cell * n, 2.2, 5.5)) for n in (n_columns, n_rows)]
-        ax = open_axes(self, ax, (size[0] + 2.0, size[1] + 1.1))
+        # Square cells leave room, which only the compressed layout takes away.
+        ax = open_axes(self, ax, (size[0] + 2.0, size[1] + 1.1), "compressed")
         self.image_ = ax.imshow(values, cmap=cmap, aspect="equal")
         self.colorbar_ = ax.figure.colorbar(self.image_, ax=ax, shrink=0.8)
         self.colorbar_.set_label(self.quantity)

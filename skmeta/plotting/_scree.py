@@ -78,9 +78,10 @@ class ScreeDisplay:
             Of a permutation test of its components, as
             `skmeta.inspection.permutation_test_components` gives it: ``correlations``
             and ``pvalues`` by component, and, if it has them, ``null_correlations`` of
-            shape (n_permutations, n_components). Its correlations, which are those of
-            the views themselves whatever the mapper's shrinkage, are then drawn in
-            place of the mapper's, as far as these go.
+            shape (n_permutations, n_components). With ``statistic="roy"`` its ``null``
+            is that. Its correlations, which are those of the views themselves whatever
+            the mapper's shrinkage, are then drawn in place of the mapper's, as far as
+            these go.
         alpha : float, default=0.05
             Level at which a component counts as more than chance.
         ax : Axes, default=None
@@ -231,9 +232,15 @@ def _from_test(test, k):
                 f"test needs {name!r}, as what permutation_test_components gives has "
                 f"it; got a {type(test).__name__}."
             )
+    correlations = np.asarray(test.correlations, dtype=float)
     null = getattr(test, "null_correlations", None)
+    # Where correlations are what is tested, as by Roy, its null is of correlations.
+    statistics = getattr(test, "statistics", None)
+    if null is None and statistics is not None and hasattr(test, "null"):
+        if np.allclose(statistics, correlations):
+            null = test.null
     return (
-        np.asarray(test.correlations, dtype=float)[:k],
+        correlations[:k],
         None if null is None else np.asarray(null, dtype=float)[:, :k],
         np.asarray(test.pvalues, dtype=float)[:k],
     )

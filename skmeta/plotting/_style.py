@@ -33,11 +33,11 @@ def import_matplotlib(caller):
     return plt
 
 
-def open_axes(display, ax, figsize):
+def open_axes(display, ax, figsize, layout="constrained"):
     """The axes to draw in, given or new, set as ``ax_`` and ``figure_``."""
     plt = import_matplotlib(f"{type(display).__name__}.plot")
     if ax is None:
-        _, ax = plt.subplots(figsize=figsize, layout="constrained")
+        _, ax = plt.subplots(figsize=figsize, layout=layout)
     elif not hasattr(ax, "add_artist"):
         raise TypeError(
             f"ax must be one matplotlib Axes, or None for a new figure; got a "

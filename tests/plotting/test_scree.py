@@ -74,6 +74,18 @@ def test_what_the_permutation_test_gives_is_drawn(simple):
     assert len(display.significant_.get_xdata()) == n_found
 
 
+def test_where_correlations_are_tested_their_null_is_drawn(simple):
+    test = permutation_test_components(
+        CCAMapper(3), simple.X, n_permutations=99, statistic="roy", random_state=0
+    )
+    display = ScreeDisplay.from_estimator(simple.mapper, test=test)
+    np.testing.assert_array_equal(display.null, test.null[:, :3])
+    wilks = permutation_test_components(
+        CCAMapper(3), simple.X, n_permutations=99, random_state=0
+    )
+    assert ScreeDisplay.from_estimator(simple.mapper, test=wilks).null is None
+
+
 def test_bad_input(simple):
     with pytest.raises(TypeError, match="test needs 'correlations'.*got a dict"):
         ScreeDisplay.from_estimator(simple.mapper, test={})

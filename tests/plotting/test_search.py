@@ -7,7 +7,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
-from skmeta import CCAMapper
+from skmeta import CCAMapper, CCAMapperCV
 from skmeta.datasets import make_paired_views
 from skmeta.metrics import RetrievalScorer
 from skmeta.plotting import SearchSurfaceDisplay
@@ -87,6 +87,16 @@ def test_what_is_no_number_stands_side_by_side():
     np.testing.assert_array_equal(
         display.line_.get_ydata(), search.cv_results_["mean_test_score"]
     )
+
+
+def test_the_path_of_the_mapper_that_tunes_itself():
+    views = make_paired_views(120, n_features=(5, 4), random_state=0).views
+    search = CCAMapperCV(shrinkages=[0.01, 0.1, 1], n_components=[1, 2, 3]).fit(views)
+    display = SearchSurfaceDisplay.from_search(search, "n_components", "shrinkage")
+    assert display.means.size == 9
+    best = search.best_params_
+    i, j = display.best
+    assert (display.y[i], display.x[j]) == (best["shrinkage"], best["n_components"])
 
 
 def test_a_random_search_is_points():
