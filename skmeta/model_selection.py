@@ -1,5 +1,7 @@
 """Choosing among candidates that were cross-validated."""
 
+from numbers import Real
+
 import numpy as np
 
 __all__ = ["fewest_components"]
@@ -28,7 +30,8 @@ def fewest_components(cv_results):
     Raises
     ------
     ValueError
-        If the grid has no ``n_components``, or more than one.
+        If the grid has no ``n_components`` or more than one, a candidate has none or
+        one that is no number, or there is no mean of one score.
 
     Notes
     -----
@@ -67,19 +70,36 @@ def fewest_components(cv_results):
             f"has {[n.removeprefix('param_') for n in names]} among "
             f"{[n.removeprefix('param_') for n in cv_results if n[:6] == 'param_']}."
         )
+    if "mean_test_score" not in cv_results:
+        raise ValueError(
+            "fewest_components needs a single score, mean_test_score; this search has "
+            f"{[n for n in cv_results if n.startswith('mean_test_')]}."
+        )
     mean = np.asarray(cv_results["mean_test_score"], dtype=float)
+    if np.isnan(mean).all():
+        raise ValueError("No candidate has a score: each of them is NaN in some fold.")
+    counts = np.array([_count(k) for k in cv_results[names[0]]])
     n_splits = sum(
         name.startswith("split") and name.endswith("_test_score") for name in cv_results
     )
     best = int(np.nanargmax(mean))
     error = _standard_error(cv_results["std_test_score"][best], n_splits)
     within = mean >= mean[best] - error
-    # None stands for as many as there can be.
-    counts = np.array(
-        [np.inf if k is None else k for k in cv_results[names[0]]], dtype=float
-    )
+    within[best] = True  # also where it is infinite
     fewest = within & (counts == counts[within].min())
     return int(np.argmax(np.where(fewest, mean, -np.inf)))
+
+
+def _count(n_components):
+    """A number that can be compared; None stands for as many as there can be."""
+    if n_components is None:
+        return np.inf
+    if not isinstance(n_components, Real):  # masked where a grid does not have it
+        raise ValueError(
+            "fewest_components compares numbers of components, and n_components is "
+            f"{n_components!r} in one candidate; give each a number or None."
+        )
+    return float(n_components)
 
 
 def _standard_error(deviation, n_splits):

@@ -17,12 +17,15 @@ def by_view(value, names, parameter, default):
         if parameter == "standardize":
             valid = isinstance(v, bool | np.bool_)
         else:
-            valid = v == "auto" if isinstance(v, str) else _is_share(v)
+            valid = is_shrinkage(v)
         if not valid:
             expected = "a bool" if parameter == "standardize" else "in [0, 1] or 'auto'"
             raise ValueError(f"{parameter}[{name!r}] must be {expected}; got {v!r}.")
     return {name: value.get(name, default) for name in names}
 
 
-def _is_share(value):
+def is_shrinkage(value):
+    """Whether it is a share, or "auto"."""
+    if isinstance(value, str):
+        return value == "auto"
     return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value <= 1

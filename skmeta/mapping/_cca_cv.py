@@ -11,7 +11,7 @@ from skmeta._compat import HasMethods, Interval, StrOptions, fit_context
 from skmeta.core.projection import float_dtype
 from skmeta.mapping._cca import CCAMapper
 from skmeta.mapping._fit import warn_of
-from skmeta.mapping._folds import Folds, Search, candidates_of
+from skmeta.mapping._folds import Folds, Search, candidates_of, read_splits
 from skmeta.mapping._linear import (
     LinearMapper,
     checked_n_components,
@@ -170,14 +170,19 @@ class CCAMapperCV(LinearMapper):
             options=self._options(names),
             weights=checked_weights(sample_weight, X),
         )
-        splits = list(check_cv(self.cv, y).split(X, y, groups))
+        splits = check_cv(self.cv, y).split(X, y, groups)
+        splits = read_splits(splits, blocks.n_rows)
         folds = Folds(self._mapper, reader, blocks, X, y, splits, search, fixed=fixed)
-        self._rank(search, np.stack([fold.scores() for fold in folds], axis=-1))
+        scores = np.stack([fold.scores() for fold in folds], axis=-1)
+        results, best = self._ranked(search, scores)
+        learned = folds.fit_whole(*np.unravel_index(best, search.shape))
         reader.claim(self, X)
         self._reader = reader
         self._dtypes = {n: float_dtype(a.dtype) for n, a in blocks.arrays.items()}
-        learned = folds.fit_whole(*np.unravel_index(self.best_index_, search.shape))
         self._store(learned)
+        self.cv_results_, self.n_splits_ = results, len(splits)
+        self.best_index_, self.best_params_ = best, results["params"][best]
+        self.best_score_ = float(results["mean_test_score"][best])
         warn_of(learned)
         self._like = like_of(blocks)
         self._place()
@@ -185,17 +190,22 @@ class CCAMapperCV(LinearMapper):
 
     def _counts(self):
         """Candidates for the number of components, in the order of a grid."""
-        if self.n_components is None or isinstance(self.n_components, Integral):
-            return [self.n_components]
-        counts = list(self.n_components)
-        if not counts or not all(
-            k is None or (isinstance(k, Integral) and k >= 1) for k in counts
-        ):
+        counts = [self.n_components]
+        if self._is_grid and np.ndim(self.n_components):
+            counts = list(self.n_components)
+        if not counts or not all(map(_is_count, counts)):
             raise ValueError(
                 "n_components must be a positive number, None, or several of these; "
                 f"got {self.n_components!r}."
             )
         return counts
+
+    @property
+    def _is_grid(self):
+        """Whether there are numbers of components to choose from."""
+        return not (
+            self.n_components is None or isinstance(self.n_components, Integral)
+        )
 
     def _mapper(self, n_components=None, shrinkage="auto"):
         """The mapper that a candidate stands for."""
@@ -209,14 +219,13 @@ class CCAMapperCV(LinearMapper):
             standardize=self.standardize,
         )
 
-    def _rank(self, search, scores):
-        """Store the scores (n_counts, n_shrinkages, n_splits), and which is best."""
+    def _ranked(self, search, scores):
+        """`cv_results_` of scores (n_counts, n_shrinkages, n_splits), and the best."""
         n_splits = scores.shape[-1]
         scores = scores.reshape(-1, n_splits)
         counts, shrinkages = self._counts(), [given for given, _ in search.shrinkages]
-        grid = np.ndim(self.n_components) > 0
         params = [
-            {"n_components": k, "shrinkage": c} if grid else {"shrinkage": c}
+            {"n_components": k, "shrinkage": c} if self._is_grid else {"shrinkage": c}
             for k in counts
             for c in shrinkages
         ]
@@ -236,10 +245,14 @@ class CCAMapperCV(LinearMapper):
         worst = np.nanmin(mean) - 1.0  # as a fold that could not be scored
         filled = np.where(np.isnan(mean), worst, mean)
         results["rank_test_score"] = rankdata(-filled, "min").astype(np.int32)
-        best = fewest_components(results) if grid else int(np.argmax(filled))
-        self.cv_results_, self.n_splits_ = results, n_splits
-        self.best_index_, self.best_params_ = best, params[best]
-        self.best_score_ = float(mean[best])
+        best = fewest_components(results) if self._is_grid else int(np.argmax(filled))
+        return results, best
+
+
+def _is_count(k):
+    if isinstance(k, bool):
+        return False
+    return k is None or (isinstance(k, Integral) and k >= 1)
 
 
 def _objects(values):

@@ -1,17 +1,19 @@
 """Held-out scores of all candidates of a linear mapper, fold by fold."""
 
-from itertools import product
+from functools import reduce
+from itertools import product, repeat
 from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.utils import indexable
 
 from skmeta._compat import safe_indexing
 from skmeta.core import path as paths
 from skmeta.core import patterns as pt
 from skmeta.core.cca import Source, dtype_eps, truncated
 from skmeta.core.projection import float_dtype
-from skmeta.mapping._by_view import by_view
+from skmeta.mapping._by_view import by_view, is_shrinkage
 from skmeta.mapping._fit import (
     Learned,
     fit_blocks,
@@ -57,12 +59,12 @@ def candidates_of(shrinkages, names):
         given = [dict(zip(shrinkages, c, strict=True)) for c in product(*grids)]
     else:
         given = _listed(shrinkages)
-    if not given or given == [{}]:
+    if all(isinstance(c, dict) and not c for c in given):
         raise ValueError("shrinkages is empty: there is nothing to choose from.")
     found = [(c, by_view(c, names, "shrinkage", "auto")) for c in given]
     for _, amounts in found:
         for c in amounts.values():
-            if c != "auto" and not (isinstance(c, Real) and 0 <= c <= 1):
+            if not is_shrinkage(c):
                 raise ValueError(
                     f"shrinkages must be numbers from 0 to 1, or 'auto'; got {c!r}."
                 )
@@ -73,6 +75,41 @@ def _listed(values):
     if isinstance(values, str) or np.ndim(values) == 0:
         return [values]
     return list(values)
+
+
+def read_splits(splits, n_rows):
+    """Pairs of rows to train on and rows held out, each as integers from 0 on.
+
+    Raises
+    ------
+    ValueError
+        If there are no splits, or one has no rows or what are none.
+    """
+    found = [
+        (_row_numbers(train, n_rows, "trains on"), _row_numbers(test, n_rows, "tests"))
+        for train, test in splits
+    ]
+    if not found:
+        raise ValueError("cv gives no splits: nothing is held out.")
+    return found
+
+
+def _row_numbers(rows, n_rows, does):
+    """Rows as a splitter may give them: integers, from either end, or a mask."""
+    rows = np.asarray(rows)
+    if rows.dtype.kind == "b" and rows.shape == (n_rows,):
+        rows = np.flatnonzero(rows)
+    if rows.ndim != 1 or len(rows) == 0:
+        raise ValueError(
+            f"A split of cv {does} rows of shape {rows.shape}; expected one or more "
+            "indices, or a mask of all rows."
+        )
+    if rows.dtype.kind not in "iu" or not -n_rows <= rows.min() <= rows.max() < n_rows:
+        raise ValueError(
+            f"A split of cv {does} rows from {rows.min()} to {rows.max()} of dtype "
+            f"{rows.dtype}; expected integers below {n_rows}, or a mask of {n_rows}."
+        )
+    return rows % n_rows
 
 
 class Part(NamedTuple):
@@ -90,7 +127,7 @@ class Part(NamedTuple):
     def moments(self):
         """Moments by pattern; of neighbours without a copy of the rows."""
         blocks, names, weights, rows = self
-        start = None if rows is None or len(rows) == 0 else int(rows[0])
+        start = None if rows is None else int(rows[0])
         if start is not None and np.array_equal(rows, start + np.arange(len(rows))):
             step = slice(start, start + len(rows))
             blocks = Blocks(
@@ -127,7 +164,8 @@ class Folds:
 
     def __init__(self, mapper, reader, blocks, X, y, splits, search, *, fixed):
         self.mapper, self.reader, self.search = mapper, reader, search
-        self.X, self.y, self.splits = X, y, splits
+        self.X, self.y = indexable(X, y)
+        self.splits = splits
         self.whole = Part(blocks, reader.names, search.weights, None)
         self.in_rows = fixed and not too_wide(blocks, reader.names)
         self.pieces = None
@@ -137,16 +175,21 @@ class Folds:
             ]
 
     def __iter__(self):
-        for i, split in enumerate(self.splits):
-            yield self._of_rows(i, *split) if self.in_rows else self._of_tables(*split)
+        if not self.in_rows:
+            for split in self.splits:
+                yield self._of_tables(*split)
+            return
+        known = repeat((None, None))
+        if self.pieces is not None:
+            known = zip(_all_but_each(self.pieces), self.pieces, strict=True)
+        for split, moments in zip(self.splits, known, strict=False):
+            yield self._of_rows(*split, moments)
 
-    def _of_rows(self, i, train, test):
+    def _of_rows(self, train, test, moments):
         """A fold of rows that have been read."""
         parts = [self.whole._replace(rows=rows) for rows in (train, test)]
         if self.pieces is None:
             moments = [part.moments() for part in parts]
-        else:
-            moments = _merged(self.pieces, leave_out=i), self.pieces[i]
         return Fold(self, self.reader, train, test, parts, moments)
 
     def _of_tables(self, train, test):
@@ -222,8 +265,9 @@ class Fold:
         )
         if found is None:
             raise ValueError(
-                "No held-out row of a fold has two views, so no correlation can be "
-                "scored; take fewer folds, or a splitter that spreads such rows."
+                "No held-out row of a fold has two views and a weight above 0, so no "
+                "correlation can be scored; take fewer folds, or a splitter that "
+                "spreads such rows."
             )
         sums = np.concatenate([[0.0], np.cumsum(found)])
         return [sums[min(k, len(found))] for k in self.folds.search.counts]
@@ -246,14 +290,16 @@ class Fold:
             solution = paths.solve_at(path, amounts, most)
             whole = Learned(solution, None, path.data.n, self.problem.n_iter)
         dtypes = {n: float_dtype(a.dtype) for n, a in train.blocks.arrays.items()}
-        (X, _), held_out = folds.part(self.train[:1]), folds.part(self.test)
+        X, held_out = folds.part(self.train[:1])[0], folds.part(self.test)
+        if folds.y is None:
+            held_out = held_out[:1]  # a scorer need not take y
         scores = []
         for k in search.counts:
             learned = whole._replace(solution=truncated(whole.solution, k))
             mapper = folds.mapper(k, given)._as_learned(self.reader, X, dtypes, learned)
             score = mapper.score if search.scorer is None else search.scorer
             given_rows = held_out if search.scorer is None else (mapper, *held_out)
-            scores.append(score(*given_rows))
+            scores.append(_number(score(*given_rows)))
         return scores
 
     def _path(self, shrinkage):
@@ -301,9 +347,20 @@ class Fold:
         return self.paths[key]
 
 
+def _number(score):
+    """What a scorer gave, as a float."""
+    if getattr(score, "size", 0) == 1:  # an array of one, or numpy's own number
+        score = score.item()
+    if not isinstance(score, Real):
+        raise ValueError(
+            f"scoring must give a number; got {score!r} ({type(score).__name__})."
+        )
+    return float(score)
+
+
 def _is_partition(splits, n):
     """Whether each row is held out once, and all others are trained on meanwhile."""
-    held = np.concatenate([test for _, test in splits]) if splits else []
+    held = np.concatenate([test for _, test in splits])
     if len(held) != n or np.bincount(held, minlength=n).max() > 1:
         return False
     for train, test in splits:
@@ -316,9 +373,17 @@ def _is_partition(splits, n):
     return True
 
 
-def _merged(pieces, leave_out=None):
-    merged = {}
-    for i, piece in enumerate(pieces):
-        if i != leave_out:
-            merged = pt.merge(merged, piece)
-    return merged
+def _merged(pieces, others=None):
+    """The moments of all pieces and, if given, of other rows."""
+    return reduce(pt.merge, pieces, others or {})
+
+
+def _all_but_each(pieces, others=None):
+    """For each piece, the moments of all others: of K, in K log K merges."""
+    if len(pieces) == 1:
+        yield others or {}
+        return
+    half = len(pieces) // 2
+    first, second = pieces[:half], pieces[half:]
+    yield from _all_but_each(first, _merged(second, others))
+    yield from _all_but_each(second, _merged(first, others))

@@ -15,6 +15,7 @@ from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
     KFold,
+    LeaveOneOut,
     RepeatedKFold,
     ShuffleSplit,
     TimeSeriesSplit,
@@ -23,9 +24,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmeta import CCAMapper, CCAMapperCV, CrossModalRetriever, Views
+from skmeta.core import patterns
 from skmeta.datasets import make_paired_views
 from skmeta.exceptions import RankWarning
-from skmeta.mapping import _fit
+from skmeta.mapping import _fit, _folds
 from skmeta.metrics import RetrievalScorer
 from skmeta.model_selection import fewest_components
 
@@ -112,6 +114,57 @@ RETRIEVAL = RetrievalScorer(k=5)
 )
 def test_the_same_as_a_grid_search(data, options, scoring):
     assert_same(*both(*data, scoring=scoring, **options))
+
+
+ROWS = np.arange(300)
+
+
+@pytest.mark.parametrize("scoring", [None, RETRIEVAL], ids=["moments", "scorer"])
+@pytest.mark.parametrize(
+    "cv",
+    [
+        [(ROWS % 3 != i, ROWS % 3 == i) for i in range(3)],
+        [(ROWS[ROWS % 3 != i] - 300, ROWS[ROWS % 3 == i] - 300) for i in range(3)],
+        [(range(200), range(-100, 0))],
+        [(list(range(100, 300)), list(range(100)))],
+        [(pd.Series(ROWS[100:]), pd.Series(ROWS[:100]))],
+        [(np.r_[100:300, 100:150], np.r_[0:100, 0:100])],
+    ],
+    ids=["masks", "from the end", "at the end", "lists", "series", "twice"],
+)
+def test_splits_of_every_form(cv, scoring):
+    assert_same(*both(VIEWS, cv=cv, scoring=scoring))
+
+
+def test_every_row_held_out_by_itself():
+    """Moments of all other rows, of each of 300, take no square of 300 merges."""
+    ours, theirs = both(VIEWS[:60], cv=LeaveOneOut(), scoring=RowScore())
+    assert_same(ours, theirs)
+    merges = []
+    with pytest.MonkeyPatch.context() as patch:
+        merge = patterns.merge
+        patch.setattr(patterns, "merge", lambda *a: merges.append(1) or merge(*a))
+        CCAMapperCV([0.1], cv=LeaveOneOut()).fit(VIEWS)
+    assert len(merges) < 300 * 12
+
+
+class RowScore:
+    """The log-density of held-out rows; y need not be taken where there is none."""
+
+    def __call__(self, mapper, X):
+        return mapper.score_samples(X).mean()
+
+
+@pytest.mark.parametrize("form", ["coo", "csc"])
+@pytest.mark.parametrize("scoring", [None, RETRIEVAL], ids=["moments", "scorer"])
+def test_sparse_rows_of_formats_that_have_none(form, scoring):
+    loose = sparse.csr_array(np.where(X > 0.5, X, 0)).asformat(form)
+    assert_same(*both(loose, Y, scoring=scoring))
+    table = sparse.csr_matrix(TABLE).asformat(form)
+    scaled = ColumnTransformer(
+        [(n, StandardScaler(with_mean=False), c) for n, c in COLUMNS.items()]
+    )
+    assert_same(*both(table, views=scaled, scoring=scoring))
 
 
 @pytest.mark.parametrize("scoring", [None, RETRIEVAL], ids=["moments", "scorer"])
@@ -235,9 +288,19 @@ def test_in_a_retriever_and_a_pipeline():
     assert pipeline.fit_transform(TABLE, LABELS).shape == (300, 2)
 
 
-def test_rows_are_learned_from_only_when_it_succeeds():
+def fail(*args, **kwargs):
+    raise MemoryError
+
+
+def test_rows_are_learned_from_only_when_it_succeeds(monkeypatch):
     mapper = CCAMapperCV([0.1], n_components=3).fit(X, Y)
-    before = mapper.transform(X)
+    before, results = mapper.transform(X), mapper.cv_results_
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(_folds, "fit_patterns", fail)
+        mapper.fit(X[:, :5], Y)
+    assert mapper.n_features_in_ == 12
+    assert mapper.cv_results_ is results
+    assert_array_equal(mapper.transform(X), before)
     with pytest.raises(ValueError, match="view 'X'|View 'X'"):
         mapper.fit(np.where(X == X[3, 2], np.inf, X), Y)
     assert_array_equal(mapper.transform(X), before)
@@ -275,6 +338,20 @@ def test_only_the_chosen_fit_warns():
         ({"n_components": []}, "n_components must be a positive number"),
         ({"n_components": [0, 2]}, "n_components must be a positive number"),
         ({"n_components": [1.5]}, "n_components must be a positive number"),
+        ({"n_components": [True]}, "n_components must be a positive number"),
+        ({"n_components": True}, "n_components must be a positive number"),
+        ({"n_components": {1, 2}}, "n_components must be a positive number"),
+        ({"n_components": np.array(5)}, "n_components must be a positive number"),
+        ({"shrinkages": np.array([[0.1, 0.2]])}, "from 0 to 1, or 'auto'; got"),
+        ({"shrinkages": [True]}, "from 0 to 1, or 'auto'; got True"),
+        ({"cv": []}, "cv gives no splits"),
+        ({"cv": [(ROWS, [])]}, r"tests rows of shape \(0,\); expected one or more"),
+        ({"cv": [(ROWS[:0], ROWS)]}, r"trains on rows of shape \(0,\)"),
+        ({"cv": [(ROWS, [5, 300])]}, "tests rows from 5 to 300 of dtype int64"),
+        ({"cv": [(ROWS > 3, ROWS[:5] > 3)]}, "tests rows from False to True of dtype"),
+        ({"scoring": lambda mapper, X, y: {"a": 1.0}}, "must give a number; got {'a'"),
+        ({"scoring": lambda mapper, X, y: None}, "must give a number; got None"),
+        ({"scoring": lambda mapper, X, y: np.ones(2)}, "must give a number; got array"),
         ({"cv": 301}, "number of splits n_splits=301 greater than"),
         ({"scoring": lambda mapper, X, y: np.nan}, "No candidate has a score"),
         ({"fusion": "sum"}, "fusion must be one of"),
@@ -300,3 +377,28 @@ def test_training_rows_without_pairs():
     mapper = CCAMapperCV(cv=[(np.arange(200), np.arange(200, 300))])
     with pytest.raises(ValueError, match="Only 0 of 200 rows have every view"):
         mapper.fit(Views(a=lacking, b=Y))
+
+
+# ---- the rule of fewest components ---------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores")
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+def test_the_rule_refuses_what_it_cannot_compare():
+    def search(grid, **options):
+        return GridSearchCV(CCAMapper(), grid, refit=fewest_components, **options)
+
+    with pytest.raises(ValueError, match="n_components is masked in one candidate"):
+        search([{"n_components": [2]}, {"shrinkage": [0.1]}]).fit(VIEWS)
+    with pytest.raises(ValueError, match="n_components is 'auto' in one candidate"):
+        search({"n_components": [2, "auto"]}, cv=2).fit(VIEWS)
+    with pytest.raises(ValueError, match="needs a grid with one parameter"):
+        search({"shrinkage": [0.1]}).fit(VIEWS)
+    grid = {"n_components": [2, 1]}
+    with pytest.raises(ValueError, match=r"has \['mean_test_a', 'mean_test_b'\]"):
+        search(grid, scoring=dict.fromkeys("ab", RETRIEVAL)).fit(VIEWS)
+    nan = search(grid, scoring=lambda mapper, X: np.nan)
+    with pytest.raises(ValueError, match="No candidate has a score"):
+        nan.fit(VIEWS)
+    endless = search(grid, scoring=lambda mapper, X: np.inf).fit(VIEWS)
+    assert endless.best_params_ == {"n_components": 2}
