@@ -30,6 +30,11 @@ def to_host(value):
         return move_to(value, xp=np, device="cpu")
 
 
+def validate_parameters(estimator):
+    """Raise if a parameter of an estimator is none that it takes."""
+    estimator._validate_params()
+
+
 def foreign_namespace(array):
     """Namespace and device of an array that is not numpy's, under array_api_dispatch.
 
@@ -58,5 +63,6 @@ __all__ = [
     "num_rows",
     "safe_indexing",
     "to_host",
+    "validate_parameters",
     "widest_float",
 ]

@@ -79,8 +79,9 @@ def bootstrap_components(
     Raises
     ------
     ValueError
-        If a parameter has no meaning, if the loadings of all resamples would take more
-        than 4 GB, and where ``mapper.fit`` raises.
+        If a parameter has no meaning, all rows are in one group, the loadings of all
+        resamples would take more than 4 GB, and where ``mapper.fit`` raises, of the
+        rows or of a resample (in which a rare column may be constant).
     TypeError
         If ``mapper`` is no `CCAMapper`.
 
@@ -126,6 +127,11 @@ def bootstrap_components(
         mapper = clone(mapper).fit(X, y)
     blocks, reader = read_blocks(mapper, X, y)
     codes = check_groups(groups, blocks.n_rows)
+    if codes is not None and not codes.any():
+        raise ValueError(
+            "All rows are in one group, so that every resample is the rows as they "
+            "are; groups are drawn whole, and there must be two or more, better many."
+        )
     rng = check_random_state(random_state)
 
     wanted = {name: to_host(mapper.loadings_[name]) for name in reader.names}
@@ -138,9 +144,17 @@ def bootstrap_components(
     loadings = np.empty((n_resamples, *stacked.shape))
     for i in range(n_resamples):
         weights = frequencies(codes, blocks.n_rows, rng)
-        solution = fit_blocks(
-            blocks, reader.names, weights, n_components=len(estimate), **options
-        ).solution
+        try:
+            solution = fit_blocks(
+                blocks, reader.names, weights, n_components=len(estimate), **options
+            ).solution
+        except ValueError as error:
+            raise ValueError(
+                f"Resample {i + 1} of {n_resamples}, which holds "
+                f"{np.count_nonzero(weights)} of {blocks.n_rows} rows, cannot be "
+                f"fitted ({error}) Rows are too few, or too few of them tell a view's "
+                "columns from constants."
+            ) from error
         found = np.vstack([solution.loadings[name] for name in reader.names])
         correlations[i] = solution.correlations
         loadings[i] = found @ ALIGNMENTS[align](found, stacked)

@@ -81,9 +81,10 @@ def permutation_test_components(
     Raises
     ------
     ValueError
-        If there are not two views; if their ranks add up to the rows that are left, so
-        that correlations of 1 hold by construction; if nothing can be permuted; if
-        groups and confounds are both given; and where ``mapper.fit`` raises.
+        If there are not two views; if their ranks add up to more than the rows, less
+        one for the mean (with confounds, than n - r), so that correlations of 1 hold by
+        construction; if nothing can be permuted; if groups and confounds are both
+        given; and where ``mapper.fit`` raises.
     TypeError
         If ``mapper`` is no `CCAMapper`.
 

@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skmeta._compat import validate_parameters
 from skmeta.mapping._linear import LinearMapper, checked_n_components
 from skmeta.views._door import open_door
 
@@ -41,6 +42,7 @@ def check_count(value, name, least=1):
 def read_blocks(mapper, X, y):
     """Blocks of rows and the reader, which is the mapper's own where it is fitted."""
     if not is_fitted(mapper):
+        validate_parameters(mapper)  # as its fit does
         reader = open_door(mapper.views, X)
         return reader.fit(mapper, X, y), reader
     reader = mapper._reader
@@ -68,8 +70,18 @@ def check_groups(groups, n_rows):
         raise ValueError(
             f"groups has no label for row {missing[0]}; give it one or drop the row."
         )
-    return np.unique(groups, return_inverse=True)[1]
+    try:
+        return np.unique(groups, return_inverse=True)[1]
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in groups})
+        raise TypeError(
+            f"groups has labels of types {kinds}, which have no order; make them all "
+            "numbers or all strings."
+        ) from error
 
 
 def _is_null(label):
-    return label is None or bool(label != label)
+    try:
+        return label is None or bool(label != label)
+    except TypeError:  # pandas' NA is neither equal to itself nor not
+        return True

@@ -200,6 +200,7 @@ def test_mapper_and_random_state():
         (dict(n_resamples=1), "n_resamples must be an integer of at least 2"),
         (dict(confidence_level=95), "confidence_level must lie between 0 and 1"),
         (dict(align="varimax"), r"one of \['order', 'procrustes'\]; got 'varimax'"),
+        (dict(groups=np.zeros(120)), "All rows are in one group"),
         (dict(groups=[1, 2]), r"groups has shape \(2,\), but X has 120 rows"),
     ],
 )
@@ -229,3 +230,11 @@ def test_wrong_mapper_and_rows():
     X[3, 1] = np.nan
     with pytest.raises(ValueError, match="'X' contains NaN in part of a row"):
         run(X, Y)
+
+
+def test_resamples_that_cannot_be_fitted_are_named():
+    rng = np.random.default_rng(0)
+    X, rare = rng.normal(size=(60, 3)), np.arange(60) < 2
+    said = r"Resample \d+ of 200, .* of 60 rows, .*View 'Y' has zero variance.* too few"
+    with pytest.raises(ValueError, match=said):
+        bootstrap_components(CCAMapper(1), X, rare, n_resamples=200, random_state=0)

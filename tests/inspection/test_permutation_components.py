@@ -388,3 +388,29 @@ def test_linnerud():
     test = run(*load_linnerud(return_X_y=True), n_permutations=999)
     assert_allclose(test.pvalues[0], 0.0635, atol=0.03)
     assert (test.pvalues[1:] > 0.5).all()
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        pd.Series(["a", pd.NA] * 50, dtype="string"),
+        pd.Series([1, None] * 50, dtype="Int64"),
+        np.array(["2020-01-01", "NaT"] * 50, dtype="M8[D]"),
+    ],
+)
+def test_groups_without_a_label(groups):
+    with pytest.raises(ValueError, match="groups has no label for row 1"):
+        run(*arrays(), groups=groups)
+
+
+def test_groups_of_mixed_types():
+    mixed = np.array([1, "b"] * 50, dtype=object)
+    with pytest.raises(TypeError, match=r"types \['int', 'str'\], which have no order"):
+        run(*arrays(), groups=mixed)
+
+
+@pytest.mark.parametrize("n_components", [-3, 0, 2.5, "many"])
+def test_parameters_of_an_unfitted_mapper(n_components):
+    """-3 was taken for all components but three."""
+    with pytest.raises(ValueError, match="The 'n_components' parameter of CCAMapper"):
+        run(*arrays(), CCAMapper(n_components))
