@@ -10,6 +10,9 @@ from skmeta.core.power import expectation, fewest_rows
 from skmeta.inspection._read import check_count
 from skmeta.inspection._wilks import check_correlations
 
+# Moments of one draw; some more of their size are made of them.
+MAX_DRAW_BYTES = 512 * 2**20
+
 
 def pairs_needed(
     correlations,
@@ -64,8 +67,8 @@ def pairs_needed(
     Raises
     ------
     ValueError
-        If correlations do not descend within (0, 1), are more than min(p, q), or a
-        goal cannot be.
+        If correlations do not descend within (0, 1), are more than min(p, q), a goal
+        cannot be, or moments of p + q columns would take more than 512 MB.
 
     See Also
     --------
@@ -94,6 +97,12 @@ def pairs_needed(
         raise ValueError(
             f"correlations must lie above 0 and below 1; got {rho}. Leave out those "
             "that are 0."
+        )
+    n_bytes = 8 * (p + q) ** 2
+    if n_bytes > MAX_DRAW_BYTES:
+        raise ValueError(
+            f"The moments of {p} and {q} columns would take {n_bytes / 2**30:.1f} GB a "
+            "draw; ask for views reduced to fewer columns, for example by PCA."
         )
     for value, name in ((power, "power"), (max_bias, "max_bias"), (alpha, "alpha")):
         if not isinstance(value, Real) or not 0 < value < 1:

@@ -151,5 +151,7 @@ def _of_mapper(mapper, n_rows):
                 + "; pass n_rows."
             )
         n_rows = patterns[True, True].n
-    # Beyond the rank components are zero, and none; rounding may exceed 1.
-    return np.clip(rho[: min(p, q)], 0.0, 1.0), n_rows, p, q
+    # Beyond the rank components are zero, and none; rounding may exceed 1, or put
+    # correlations that are equal in another order.
+    rho = np.sort(np.clip(rho[: min(p, q)], 0.0, 1.0))[::-1]
+    return rho, n_rows, p, q

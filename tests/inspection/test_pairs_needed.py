@@ -85,6 +85,7 @@ def test_goals_that_are_not_met():
         (dict(correlations=[0.5, 0.4, 0.3], q=2), "have 2 components"),
         (dict(p=0), "p must be an integer of at least 1"),
         (dict(q=2.5), "q must be an integer of at least 1"),
+        (dict(p=30_000, q=30_000), "take 26.8 GB a draw"),
         (dict(power=1.0), "power must lie between 0 and 1"),
         (dict(max_bias=0), "max_bias must lie between 0 and 1"),
         (dict(alpha="a"), "alpha must lie between 0 and 1"),

@@ -101,3 +101,11 @@ def test_moments_that_were_not_kept():
     with pytest.raises(ValueError, match="were not kept.*pass n_rows"):
         wilks_test(mapper)
     assert_array_equal(wilks_test(mapper, n_rows=200).pvalues, expected)
+
+
+def test_equal_correlations_descend_but_for_rounding():
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(60, 6))
+        mapper = CCAMapper(shrinkage=0).fit(X, X @ rng.normal(size=(6, 6)))
+        assert_allclose(wilks_test(mapper).correlations, np.ones(6))
