@@ -156,8 +156,9 @@ class CCAMapperCV(LinearMapper):
         Raises
         ------
         ValueError
-            As in `CCAMapper.fit`, also of the training rows of a fold; or if there are
-            no candidates.
+            As in `CCAMapper.fit`, also of the training rows of a fold; if there are no
+            candidates; if ``cv`` gives no splits, or one without rows; or if
+            ``scoring`` gives no number, or NaN in a fold of each candidate.
         """
         reader = open_door(self.views, X)
         fixed = reader.is_fixed
