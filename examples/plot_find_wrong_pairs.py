@@ -83,9 +83,9 @@ print(f"{n} emoji, {wrong.sum()} with the text of another one")
 # * The cosine of its two coordinates in the shared space.
 # * `score_samples`: the log-density of the pair. It is low for wrong pairs, but also
 #   for right ones whose picture is unusual.
-# * What the pair says beyond its parts: the same, less `score_samples` of the picture
-#   alone and of the text alone. This is the logarithm of how much more likely the two
-#   are as a pair than as strangers.
+# * `score_pairs`: what the pair says beyond its parts, which is the same less
+#   `score_samples` of the picture alone and of the text alone: the logarithm of how much
+#   more likely the two are as a pair than as strangers.
 #
 # A pair is scored by a mapper that was fitted to other folds. Families of emoji ("woman
 # running", "man running") stay in one fold.
@@ -96,7 +96,7 @@ folds = list(GroupKFold(5).split(np.zeros(n), groups=emoji.family))
 def pair_and_parts(mapper, pairs):
     """What pairs say beyond their parts, and each part alone."""
     parts = {name: mapper.score_samples(pairs[[name]]) for name in pairs}
-    return {"pair": mapper.score_samples(pairs) - sum(parts.values())} | parts
+    return {"pair": mapper.score_pairs(pairs)} | parts
 
 
 def cosine(Z):
@@ -107,7 +107,7 @@ def cosine(Z):
 
 def out_of_fold(n_components, shrinkage):
     """Each pair's three scores, and its unscaled coordinates."""
-    found = {name: np.empty(n) for name in ("cosine", "score_samples", "beyond")}
+    found = {name: np.empty(n) for name in ("cosine", "score_samples", "score_pairs")}
     Z = {name: np.empty((n, n_components)) for name in views}
     for train, test in folds:
         mapper = CCAMapper(
@@ -115,7 +115,7 @@ def out_of_fold(n_components, shrinkage):
         ).fit(views[train])
         found["cosine"][test] = cosine(mapper.transform_views(views[test]))
         found["score_samples"][test] = mapper.score_samples(views[test])
-        found["beyond"][test] = pair_and_parts(mapper, views[test])["pair"]
+        found["score_pairs"][test] = mapper.score_pairs(views[test])
         mapper.set_params(correlation_power=0)  # scores of unit variance
         for name, z in mapper.transform_views(views[test]).items():
             Z[name][test] = z
@@ -151,7 +151,7 @@ for n_components in (8, 16, 32, 64, 150):
         scores["honest"] = with_honest_correlations(Z)
         row = {"components": n_components, "shrinkage": shrinkage}
         row |= {name: roc_auc_score(~wrong, score) for name, score in scores.items()}
-        row["mean beyond"] = scores["beyond"].mean()
+        row["mean score_pairs"] = scores["score_pairs"].mean()
         row["mean honest"] = scores["honest"].mean()
         tried.append(row)
         kept[n_components, shrinkage] = scores
@@ -168,14 +168,14 @@ def scores_at(best):
 
 final = {
     "cosine, at its very best": scores_at("cosine")["cosine"],
-    "score_samples": scores_at("mean beyond")["score_samples"],
-    "beyond its parts": scores_at("mean beyond")["beyond"],
-    "beyond its parts, honest correlations": scores_at("mean honest")["honest"],
+    "score_samples": scores_at("mean score_pairs")["score_samples"],
+    "score_pairs": scores_at("mean score_pairs")["score_pairs"],
+    "score_pairs, honest correlations": scores_at("mean honest")["honest"],
 }
 print("\nAUC where the mean score is highest; of the cosine the highest AUC")
 for name, score in final.items():
     print(f"  {name:<40}{roc_auc_score(~wrong, score):.3f}")
-score = final["beyond its parts, honest correlations"]
+score = final["score_pairs, honest correlations"]
 order = np.argsort(score)
 print()
 for share in (0.05, 0.1, 0.2):

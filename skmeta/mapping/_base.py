@@ -297,7 +297,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         return float(np.mean(total))
 
     def score_samples(self, X, y=None):
-        """How well each row's views fit each other.
+        """How usual each row is, in its views and in how they go together.
 
         Parameters
         ----------
@@ -308,18 +308,39 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         -------
         ndarray of shape (n_rows,)
             The log-density of the row's unit-variance scores, of the views that are
-            there, under the Gaussian of the training scores. Wrong pairs score low.
-            Of one view alone it says how usual the row is in that view.
+            there, under the Gaussian of the training scores. Wrong pairs score low,
+            and so do rare rows: `score_pairs` tells them apart.
         """
-        blocks = self._read("score_samples", X, y)
+        return self._log_densities("score_samples", X, y, _joint_density)
+
+    def score_pairs(self, X, y=None):
+        """How well each row's views fit each other, however rare they are.
+
+        Parameters
+        ----------
+        X, y
+            As in `transform`; after ``fit(X, Y)`` of two arrays, ``y`` is the second.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            The logarithm of how much more likely the row's views are together than as
+            strangers: `score_samples` of all its views, less that of each alone. 0 for
+            a row of one view. Wrong pairs score low. Training rows score too high;
+            score rows that the mapper has not seen, such as those held out by folds.
+        """
+        return self._log_densities("score_pairs", X, y, _pointwise_information)
+
+    def _log_densities(self, method, X, y, density):
+        blocks = self._read(method, X, y)
         scores, present, _ = self._scores_and_mask(blocks)
+        covariance = self._host("score_covariance_")
         result = np.empty(len(scores))
         for pattern, rows in patterns(present):
-            seen = np.repeat(pattern, self._n_components)
-            result[rows] = log_density(
-                scores[np.ix_(rows, seen)],
-                self._host("score_covariance_")[np.ix_(seen, seen)],
-            )
+            views = [
+                view_columns(i, self._n_components) for i in np.flatnonzero(pattern)
+            ]
+            result[rows] = density(scores[rows], covariance, views)
         return blocks.back(result)
 
     # ---- scikit-learn ----------------------------------------------------------------
@@ -513,3 +534,15 @@ def _correlations(A, B):
     product = np.linalg.norm(A, axis=0) * np.linalg.norm(B, axis=0)
     dot = np.einsum("ij,ij->j", A, B)
     return np.divide(dot, product, out=np.zeros_like(dot), where=product > 0)
+
+
+def _joint_density(scores, covariance, views):
+    """Log-density (n,) of the scores of some views, given by their columns."""
+    seen = np.r_[*views] if views else np.arange(0)
+    return log_density(scores[:, seen], covariance[np.ix_(seen, seen)])
+
+
+def _pointwise_information(scores, covariance, views):
+    """The same, less those of each view alone."""
+    alone = sum(_joint_density(scores, covariance, [view]) for view in views)
+    return _joint_density(scores, covariance, views) - alone

@@ -443,6 +443,28 @@ def test_score_samples_is_a_gaussian_log_density(arrays):
     assert_allclose(mapper.score_samples(X), alone, atol=1e-7)
 
 
+def test_score_pairs_is_the_information_of_a_pair(arrays):
+    """Bach & Jordan's model, one component: the ratio of densities in closed form."""
+    X, Y = arrays
+    mapper = CCAMapper(1, shrinkage=0, correlation_power=0).fit(X, Y)
+    (s, t), rho = (Z[:, 0] for Z in mapper.transform(X, Y)), mapper.correlations_[0]
+    within = (rho**2 * (s**2 + t**2) - 2 * rho * s * t) / (1 - rho**2)
+    expected = -0.5 * (np.log(1 - rho**2) + within)
+    assert_allclose(mapper.score_pairs(X, Y), expected, atol=1e-7)
+    assert_allclose(mapper.score_pairs(X), 0, atol=1e-12)
+
+
+def test_score_pairs_does_not_mind_what_is_rare(arrays):
+    X, Y = arrays
+    mapper = CCAMapper(2, shrinkage=0).fit(X, Y)
+    mean = mapper.means_["X"], mapper.means_["Y"]
+    a, b = X + 3 * (X - mean[0]), Y + 3 * (Y - mean[1])  # right, but far out
+    assert (mapper.score_pairs(a, b) > mapper.score_pairs(a, -b)).mean() > 0.9
+    usual, rare = mapper.score_samples(X, Y), mapper.score_samples(a, b)
+    assert rare.mean() < usual.mean() < 0
+    assert mapper.score_pairs(a, b).mean() > 0
+
+
 def test_score_samples_finds_wrong_pairs(arrays):
     X, Y = arrays
     mapper = CCAMapper(3).fit(X, Y)
