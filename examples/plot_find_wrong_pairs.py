@@ -84,8 +84,8 @@ print(f"{n} emoji, {wrong.sum()} with the text of another one")
 # * `score_samples`: the log-density of the pair. It is low for wrong pairs, but also
 #   for right ones whose picture is unusual.
 # * `score_pairs`: what the pair says beyond its parts, which is the same less
-#   `score_samples` of the picture alone and of the text alone: the logarithm of how much
-#   more likely the two are as a pair than as strangers.
+#   `score_samples` of the picture alone and of the text alone: the logarithm of how
+#   much more likely the two are as a pair than as strangers.
 #
 # A pair is scored by a mapper that was fitted to other folds. Families of emoji ("woman
 # running", "man running") stay in one fold.
