@@ -74,3 +74,31 @@ def test_another_grid_is_refused(names):
     given.update(dict.fromkeys(names, [1, 2]))
     with pytest.raises(ValueError, match="one parameter n_components"):
         fewest_components(given)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"param_n_components": [1, np.ma.masked]}, "n_components is masked in one"),
+        (
+            {"param_n_components": [1, "auto"]},
+            "n_components is 'auto' in one candidate",
+        ),
+        ({"mean_test_score": [np.nan, np.nan]}, "No candidate has a score"),
+    ],
+)
+def test_what_cannot_be_compared(change, said):
+    """Candidate 0 was taken where one had no number of components."""
+    with pytest.raises(ValueError, match=said):
+        fewest_components(results([1.0, 2.0], 0.0, [1, 2]) | change)
+
+
+def test_one_score_is_needed():
+    several = results([1.0, 2.0], 0.0, [1, 2])
+    several["mean_test_a"] = several["mean_test_b"] = several.pop("mean_test_score")
+    with pytest.raises(ValueError, match=r"has \['mean_test_a', 'mean_test_b'\]"):
+        fewest_components(several)
+
+
+def test_an_infinite_score_is_the_best():
+    assert fewest_components(results([1.0, np.inf], np.nan, [1, 2])) == 1

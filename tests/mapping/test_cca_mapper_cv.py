@@ -377,28 +377,3 @@ def test_training_rows_without_pairs():
     mapper = CCAMapperCV(cv=[(np.arange(200), np.arange(200, 300))])
     with pytest.raises(ValueError, match="Only 0 of 200 rows have every view"):
         mapper.fit(Views(a=lacking, b=Y))
-
-
-# ---- the rule of fewest components ---------------------------------------------------
-
-
-@pytest.mark.filterwarnings("ignore:One or more of the test scores")
-@pytest.mark.filterwarnings("ignore:invalid value encountered")
-def test_the_rule_refuses_what_it_cannot_compare():
-    def search(grid, **options):
-        return GridSearchCV(CCAMapper(), grid, refit=fewest_components, **options)
-
-    with pytest.raises(ValueError, match="n_components is masked in one candidate"):
-        search([{"n_components": [2]}, {"shrinkage": [0.1]}]).fit(VIEWS)
-    with pytest.raises(ValueError, match="n_components is 'auto' in one candidate"):
-        search({"n_components": [2, "auto"]}, cv=2).fit(VIEWS)
-    with pytest.raises(ValueError, match="needs a grid with one parameter"):
-        search({"shrinkage": [0.1]}).fit(VIEWS)
-    grid = {"n_components": [2, 1]}
-    with pytest.raises(ValueError, match=r"has \['mean_test_a', 'mean_test_b'\]"):
-        search(grid, scoring=dict.fromkeys("ab", RETRIEVAL)).fit(VIEWS)
-    nan = search(grid, scoring=lambda mapper, X: np.nan)
-    with pytest.raises(ValueError, match="No candidate has a score"):
-        nan.fit(VIEWS)
-    endless = search(grid, scoring=lambda mapper, X: np.inf).fit(VIEWS)
-    assert endless.best_params_ == {"n_components": 2}
