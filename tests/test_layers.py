@@ -32,7 +32,9 @@ LAYERS = {
     "nn": Layer(("_progress", "_file", "exceptions", "core"), "alone imports torch"),
     "metrics": Layer(GROUND, "judges whatever has transform"),
     "datasets": Layer(("views",), "what it returns are Views; it fits nothing"),
-    "model_selection": Layer(GROUND, "splits rows into folds, and chooses among candidates"),
+    "model_selection": Layer(
+        GROUND, "splits rows into folds, and chooses among candidates"
+    ),
     "mapping": Layer(
         (*GROUND, "_progress", "nn", "metrics", "model_selection"),
         "estimators: validate, split the views, call the core, store",

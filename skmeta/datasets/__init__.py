@@ -8,6 +8,7 @@ from skmeta.datasets._loaders import (
     load_mfeat,
     load_spoken_words,
 )
+from skmeta.datasets._tasks import make_few_shot_tasks, make_sinusoid_tasks
 
 __all__ = [
     "find_data",
@@ -15,5 +16,7 @@ __all__ = [
     "load_emoji",
     "load_mfeat",
     "load_spoken_words",
+    "make_few_shot_tasks",
     "make_paired_views",
+    "make_sinusoid_tasks",
 ]
