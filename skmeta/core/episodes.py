@@ -75,8 +75,8 @@ def draw_episodes(pool, n_episodes, n_way, k_shot, n_query, rng):
 
     A class with fewer than ``k_shot + n_query`` rows gives what it has: one row at
     least to the support, the next to the query, then as many to the support as it
-    should have. Of a class with one row nothing is asked. Tasks with a single class are
-    left out.
+    should have. Of a class with one row nothing is asked, and an episode of which
+    nothing is asked is drawn again. Tasks with a single class are left out.
 
     Parameters
     ----------
@@ -89,7 +89,25 @@ def draw_episodes(pool, n_episodes, n_way, k_shot, n_query, rng):
     -------
     Episodes
     """
-    eligible = np.flatnonzero(pool.n_classes >= min(2, n_way))
+    eligible = eligible_tasks(pool, n_way)
+    episodes = _draw(pool, eligible, n_episodes, n_way, k_shot, n_query, rng)
+    while len(again := np.flatnonzero((episodes.query == NONE).all(axis=(1, 2)))):
+        others = _draw(pool, eligible, len(again), n_way, k_shot, n_query, rng)
+        for array, other in zip(episodes, others, strict=True):
+            array[again] = other
+    return episodes
+
+
+def eligible_tasks(pool, n_way):
+    """Numbers of the tasks of which episodes can be made.
+
+    They have two classes, or one where one is wanted, and a class with two rows.
+    """
+    largest = np.maximum.reduceat(pool.counts, pool.first_cells)
+    return np.flatnonzero((pool.n_classes >= min(2, n_way)) & (largest > 1))
+
+
+def _draw(pool, eligible, n_episodes, n_way, k_shot, n_query, rng):
     tasks = eligible[rng.integers(len(eligible), size=n_episodes)]
     chosen = draw_subsets(pool.n_classes[tasks], n_way, rng)
     none = chosen == NONE

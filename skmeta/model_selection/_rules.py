@@ -4,8 +4,6 @@ from numbers import Real
 
 import numpy as np
 
-__all__ = ["fewest_components"]
-
 
 def fewest_components(cv_results):
     """The simplest candidate that the best one does not clearly beat.
