@@ -7,6 +7,7 @@ import numpy as np
 from skmeta._compat import validate_parameters
 from skmeta.mapping._linear import LinearMapper, checked_n_components
 from skmeta.views._door import open_door
+from skmeta.views._rows import null_rows
 
 
 def check_mapper(mapper, function):
@@ -59,16 +60,17 @@ def check_groups(groups, n_rows):
     """Codes (n_rows,) of groups, None for None."""
     if groups is None:
         return None
-    groups = np.asarray(groups)
+    given, groups = groups, np.asarray(groups)
     if groups.shape != (n_rows,):
         raise ValueError(
             f"groups has shape {groups.shape}, but X has {n_rows} rows; groups are "
             "labels, one per row."
         )
-    missing = [row for row, label in enumerate(groups) if _is_null(label)]
-    if missing:
+    # As given: an array of a list has the NaN beside strings as the string "nan".
+    if (missing := null_rows(given)) is not None:
         raise ValueError(
-            f"groups has no label for row {missing[0]}; give it one or drop the row."
+            f"groups has no label for row {int(np.argmax(missing))}; give it one or "
+            "drop the row."
         )
     try:
         return np.unique(groups, return_inverse=True)[1]
@@ -78,10 +80,3 @@ def check_groups(groups, n_rows):
             f"groups has labels of types {kinds}, which have no order; make them all "
             "numbers or all strings."
         ) from error
-
-
-def _is_null(label):
-    try:
-        return label is None or bool(label != label)
-    except TypeError:  # pandas' NA is neither equal to itself nor not
-        return True

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skmeta.core.episodes import NONE, draw_episodes, eligible_tasks, pool_of
 from skmeta.exceptions import warn
+from skmeta.views._rows import null_rows
 
 
 class ClassDisjointKFold(BaseCrossValidator):
@@ -183,7 +184,7 @@ class EpisodeSplit(BaseCrossValidator):
         tasks = None
         if groups is not None:
             check_consistent_length(y, groups)
-            tasks = np.unique(column_or_1d(groups), return_inverse=True)[1]
+            tasks = _coded(groups, "groups")[1]
         pool = checked_pool(names, codes, tasks, self.n_way)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         episodes = draw_episodes(
@@ -242,19 +243,31 @@ def _labels(X, y):
     if y is None:
         raise ValueError("The labels y are needed to split by class; got None.")
     check_consistent_length(X, y)
-    y = column_or_1d(y)
+    names, codes = _coded(y, "y")
     # Few rows of many classes are what is expected here, and no sign of a regression.
-    if y.dtype.kind not in "biuOSUT" and not np.array_equal(y, np.round(y)):
+    if names.dtype.kind in "fc" and not np.array_equal(names, np.round(names)):
         raise ValueError(
             "y holds numbers that are no labels (not integers); a split by class needs "
             "labels."
         )
+    return names, codes
+
+
+def _coded(labels, name):
+    """Labels in order, and the place of each row's among them."""
+    # Looked for before there is an array, in which NaN beside strings reads "nan", and
+    # beside numbers that are objects spoils their order.
+    if (missing := null_rows(labels)) is not None:
+        raise ValueError(
+            f"{name} has no label for row {int(np.argmax(missing))}; leave such rows "
+            "out, or give them one."
+        )
     try:
-        return np.unique(y, return_inverse=True)
+        return np.unique(column_or_1d(labels), return_inverse=True)
     except TypeError as error:
         raise ValueError(
-            f"The labels of y cannot be put in order ({error}); give them one type, "
-            "without missing ones."
+            f"The labels of {name} cannot be put in order ({error}); give them one "
+            "type."
         ) from error
 
 

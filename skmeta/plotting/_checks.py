@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._compat import to_host
+from skmeta.views._rows import null_rows
 
 # The colours that can be told apart, the one of a last class included.
 MAX_CLASSES = 7
@@ -68,19 +69,26 @@ def check_views(wanted, names, *, n=None):
 
 def check_labels(labels, n_rows, *, limit=MAX_CLASSES):
     """One label a row: the labels as an array, and the classes in order."""
-    labels = np.asarray(labels)
+    given, labels = labels, np.asarray(labels)
     if labels.shape != (n_rows,):
         raise ValueError(
             f"labels has shape {labels.shape}, but there are {n_rows} rows; labels "
             "are one per row."
         )
-    missing = np.array([label is None or label != label for label in labels.tolist()])
-    if missing.any():
+    # As given: an array of a list has the NaN beside strings as the string "nan".
+    if (missing := null_rows(given)) is not None:
         raise ValueError(
             f"The label of row {int(np.argmax(missing))} is missing; leave such rows "
             'out, or give them a label such as "unknown".'
         )
-    classes = np.unique(labels)
+    try:
+        classes = np.unique(labels)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise ValueError(
+            f"labels are of types {kinds}, which have no order; make them all numbers "
+            "or all strings."
+        ) from error
     if len(classes) > limit:
         raise ValueError(
             f"labels has {len(classes)} classes, and at most {limit} can be told apart "

@@ -119,6 +119,8 @@ def _null_mask(rows):
     if array.dtype.kind == "O":
         null = np.fromiter((is_null(v) for v in array.flat), bool, array.size)
         return null.reshape(array.shape).all(axis=axes)
+    if array.dtype.kind in "mM":
+        return np.isnat(array).all(axis=axes)
     return None
 
 

@@ -393,6 +393,7 @@ def test_linnerud():
 @pytest.mark.parametrize(
     "groups",
     [
+        ["a", np.nan] * 50,
         pd.Series(["a", pd.NA] * 50, dtype="string"),
         pd.Series([1, None] * 50, dtype="Int64"),
         np.array(["2020-01-01", "NaT"] * 50, dtype="M8[D]"),

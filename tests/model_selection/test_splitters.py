@@ -64,8 +64,12 @@ def test_classes_are_dealt_at_random_or_in_order():
         ({}, None, "The labels y are needed"),
         ({}, Y[:-1], "inconsistent numbers of samples"),
         ({}, X[:, 0], "numbers that are no labels"),
-        ({}, np.array([np.nan, *Y[1:]]), "numbers that are no labels"),
-        ({}, np.array([None, *NAMES[1:]]), "cannot be put in order"),
+        ({}, np.array([np.nan, *Y[1:]]), "y has no label for row 0"),
+        ({}, np.array([None, *NAMES[1:]]), "y has no label for row 0"),
+        ({}, np.array([*Y[:-1], np.nan], dtype=object), "y has no label for row 239"),
+        ({}, [np.nan, *NAMES[1:]], "y has no label for row 0"),
+        ({}, pd.Series([pd.NA, *NAMES[1:]]), "y has no label for row 0"),
+        ({}, np.array([1, *NAMES[1:]], dtype=object), "cannot be put in order"),
     ],
 )
 def test_classes_that_cannot_be_split(options, y, match):
@@ -108,6 +112,17 @@ def test_tasks_are_kept_apart():
         assert len(set(task[np.r_[support, query]])) == 1
         tasks.add(task[support[0]])
     assert tasks == {"a", "b", "c"}
+
+
+def test_each_row_has_a_task():
+    task = [np.nan, *np.array(["a", "b", "c"])[Y[1:] % 3]]
+    with pytest.raises(ValueError, match="groups has no label for row 0; leave such"):
+        next(EpisodeSplit().split(X, Y, groups=task))
+
+
+def test_dates_are_labels():
+    dates = np.array("2020-01-01", "datetime64[D]") + Y
+    same(*(ClassDisjointKFold(3, shuffle=False).split(X, y) for y in (Y, dates)))
 
 
 def test_in_scikit_learn():

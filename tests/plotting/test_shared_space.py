@@ -1,6 +1,7 @@
 """`SharedSpaceDisplay`: points are coordinates, lines join partners."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
@@ -96,6 +97,10 @@ def test_views_differ_in_shape_and_filling_too(simple):
         ({"labels": np.zeros(5)}, r"labels has shape \(5,\), but there are 120 rows"),
         ({"labels": np.arange(120)}, "labels has 120 classes, and at most 7"),
         ({"labels": np.full(120, np.nan)}, "The label of row 0 is missing"),
+        ({"labels": np.full(120, "NaT", "M8[D]")}, "The label of row 0 is missing"),
+        ({"labels": ["a", np.nan] * 60}, "The label of row 1 is missing"),
+        ({"labels": pd.array(["a", pd.NA] * 60)}, "The label of row 1 is missing"),
+        ({"labels": np.array(["a", 1] * 60, object)}, r"types \['int', 'str'\]"),
     ],
 )
 def test_bad_input(simple, options, message):
