@@ -1,5 +1,6 @@
 """What the Displays ask of their input, and the words where it is not so."""
 
+from collections.abc import Mapping
 from numbers import Integral
 
 import numpy as np
@@ -57,6 +58,8 @@ def check_views(wanted, names, *, n=None):
     for name in chosen:
         if name not in names:
             raise ValueError(f"Unknown view {name!r}; the views are {names}.")
+    if not chosen:
+        raise ValueError(f"No view is named to be drawn; the views are {names}.")
     if len(set(chosen)) != len(chosen):
         raise ValueError(f"Each view is named once; got {chosen}.")
     if n is not None and len(chosen) != n:
@@ -116,18 +119,26 @@ def check_numbers(array, name, *, ndim=None):
     return array
 
 
-def loadings_by_view(mapper):
-    """Loadings on the host, by view."""
-    return {name: to_host(array) for name, array in mapper.loadings_.items()}
+def named_loadings(mapper, views, feature_names, *, n=None):
+    """Loadings on the host, and names of their columns, by view to be drawn."""
+    loadings = {name: to_host(array) for name, array in mapper.loadings_.items()}
+    names = _column_names(mapper, loadings, feature_names)
+    chosen = check_views(views, loadings, n=n)
+    return {v: loadings[v] for v in chosen}, {v: names[v] for v in chosen}
 
 
-def column_names(mapper, feature_names=None):
+def _column_names(mapper, loadings, feature_names):
     """Names of the columns of each view: those given, those known, or their places."""
-    widths = {name: len(array) for name, array in mapper.loadings_.items()}
-    given = dict(feature_names or {})
-    check_views(list(given), widths)
+    given = {} if feature_names is None else feature_names
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"feature_names is a dict of view to names, of {list(loadings)}; got a "
+            f"{type(given).__name__}."
+        )
+    if given:
+        check_views(given, loadings)
     names = {}
-    for view, width in widths.items():
+    for view, width in ((view, len(array)) for view, array in loadings.items()):
         known = given[view] if view in given else _known_names(mapper, view)
         if known is None:
             known = [f"{view}[{j}]" for j in range(width)]

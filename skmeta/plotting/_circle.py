@@ -6,11 +6,8 @@ from skmeta.plotting._checks import (
     check_components,
     check_limit,
     check_mapper,
-    check_views,
-    column_names,
-    loadings_by_view,
+    named_loadings,
 )
-from skmeta.plotting._loadings import _shorten
 from skmeta.plotting._place import place_labels
 from skmeta.plotting._style import (
     COLOURS,
@@ -19,7 +16,9 @@ from skmeta.plotting._style import (
     clear_spines,
     import_matplotlib,
     legend_above,
+    legend_name,
     open_axes,
+    plain,
 )
 
 
@@ -111,12 +110,10 @@ class CorrelationCircleDisplay:
         import_matplotlib(f"{cls.__name__}.from_estimator")
         check_mapper(mapper, cls.__name__, "loadings_")
         components = check_components(components, len(mapper.correlations_), n=2)
-        names = column_names(mapper, feature_names)
-        every = loadings_by_view(mapper)
-        chosen = check_views(views, every)
+        loadings, names = named_loadings(mapper, views, feature_names)
         display = cls(
-            {view: every[view][:, components] for view in chosen},
-            {view: names[view] for view in chosen},
+            {view: array[:, components] for view, array in loadings.items()},
+            names,
             components=components,
         )
         return display.plot(ax=ax, n_labels=n_labels)
@@ -149,7 +146,7 @@ class CorrelationCircleDisplay:
         owner = np.repeat(
             np.arange(len(self.loadings)), [len(a) for a in self.loadings.values()]
         )
-        texts = [_shorten(n, 24) for names in self.names.values() for n in names]
+        texts = [plain(n, 24) for names in self.names.values() for n in names]
         strong = np.argsort(-np.hypot(*points.T), kind="stable")[:n_labels]
         self.points_ = {}
         for i, view in enumerate(self.loadings):
@@ -163,7 +160,7 @@ class CorrelationCircleDisplay:
                 edgecolors=colour,
                 linewidths=0.9,
                 alpha=np.where(named, 1.0, 0.55),
-                label=view,
+                label=legend_name(view),
                 zorder=3,
             )
             for point in self.loadings[view][named]:

@@ -11,15 +11,14 @@ from skmeta.plotting._checks import (
     check_mapper,
     check_numbers,
     check_views,
-    column_names,
-    loadings_by_view,
+    named_loadings,
 )
-from skmeta.plotting._loadings import _shorten
 from skmeta.plotting._style import (
     COLOUR_MAP,
     import_matplotlib,
     is_dark,
     open_axes,
+    plain,
     write_number,
 )
 
@@ -135,8 +134,8 @@ class CrossViewHeatmapDisplay:
             labels, names = check_labels(labels, n, limit=MAX_CLASSES)
             # A mean over pairs of rows is the product of the classes' mean rows.
             sides = [
-                np.array([_mean_unit(z, mask & (labels == c), c) for c in names])
-                for z, mask in zip(Z, there, strict=True)
+                np.array([_mean_unit(z, mask & (labels == c), c, view) for c in names])
+                for z, mask, view in zip(Z, there, (first, second), strict=True)
             ]
         names = [str(name) for name in names]
         return cls(
@@ -180,9 +179,9 @@ class CrossViewHeatmapDisplay:
         import_matplotlib(f"{cls.__name__}.from_columns")
         check_mapper(mapper, cls.__name__, "loadings_")
         n_columns = check_limit(n_columns, "n_columns")
-        names, loadings = column_names(mapper, feature_names), loadings_by_view(mapper)
-        first, second = check_views(views, loadings, n=2)
-        values = _implied_correlations(mapper, loadings, first, second)
+        loadings, names = named_loadings(mapper, views, feature_names, n=2)
+        first, second = loadings
+        values = _implied_correlations(mapper, loadings)
         size = np.abs(values)
         rows, columns = (
             np.sort(np.argsort(-size.max(axis=axis), kind="stable")[:n_columns])
@@ -255,7 +254,7 @@ class CrossViewHeatmapDisplay:
         self.colorbar_.outline.set_visible(False)
         self._name(ax, "y", self.row_names, n_rows)
         self._name(ax, "x", self.column_names, n_columns)
-        ax.set(xlabel=self.column_title, ylabel=self.row_title)
+        ax.set(xlabel=plain(self.column_title, 60), ylabel=plain(self.row_title, 60))
         ax.spines[:].set_visible(False)
         self.texts_ = []
         if written:
@@ -271,29 +270,31 @@ class CrossViewHeatmapDisplay:
         if names is None or n > MAX_NAMED:
             set_ticks([])
             return
-        names = [_shorten(name, 24) for name in names]
+        names = [plain(name, 24) for name in names]
         set_ticks(range(n), names, fontsize="small")
         if axis == "x" and max(map(len, names)) > 3:
             ax.tick_params(axis="x", rotation=90)
         ax.tick_params(axis=axis, length=0)
 
 
-def _mean_unit(Z, rows, label):
+def _mean_unit(Z, rows, label, view):
     if not rows.any():
-        raise ValueError(f"No row of class {label!r} has both views; leave it out.")
+        raise ValueError(
+            f"No row of class {str(label)!r} has the view {view!r}; leave it out."
+        )
     return unit_rows(Z[rows]).mean(axis=0)
 
 
-def _implied_correlations(mapper, loadings, a, b):
+def _implied_correlations(mapper, loadings):
     """``L_a C_aa^+ C_ab C_bb^+ L_b'``, L loadings and C covariances of scores.
 
     Each view's columns are regressed on its own scores, which have unit variance.
     """
-    names, covariance = list(loadings), to_host(mapper.score_covariance_)
+    names, covariance = list(mapper.loadings_), to_host(mapper.score_covariance_)
     k = len(covariance) // len(names)
-    own = [np.arange(names.index(n) * k, (names.index(n) + 1) * k) for n in (a, b)]
+    own = [np.arange(k) + names.index(name) * k for name in loadings]
     left, right = (
-        regression(covariance[np.ix_(s, s)], loadings[n].T)  # (k, p)
-        for s, n in zip(own, (a, b), strict=True)
+        regression(covariance[np.ix_(s, s)], array.T)  # (k, p)
+        for s, array in zip(own, loadings.values(), strict=True)
     )
     return left.T @ covariance[np.ix_(*own)] @ right

@@ -6,9 +6,7 @@ from skmeta.plotting._checks import (
     check_components,
     check_limit,
     check_mapper,
-    check_views,
-    column_names,
-    loadings_by_view,
+    named_loadings,
 )
 from skmeta.plotting._style import (
     COLOURS,
@@ -18,6 +16,7 @@ from skmeta.plotting._style import (
     import_matplotlib,
     legend_above,
     open_axes,
+    plain,
 )
 
 
@@ -112,15 +111,14 @@ class LoadingsDisplay:
                 f"{len(HATCHES)} are drawn beside each other."
             )
         n_columns = check_limit(n_columns, "n_columns")
-        names = column_names(mapper, feature_names)
-        every = loadings_by_view(mapper)
+        every, names = named_loadings(mapper, views, feature_names)
         loadings, shown = {}, {}
-        for view in check_views(views, every):
-            some = every[view][:, components]
+        for view, array in every.items():
+            some = array[:, components]
             order = np.argsort(-np.abs(some).max(axis=1), kind="stable")[:n_columns]
             loadings[view] = some[order]
             shown[view] = [names[view][j] for j in order]
-        counts = {view: len(every[view]) for view in loadings}
+        counts = {view: len(array) for view, array in every.items()}
         display = cls(loadings, shown, components=components, n_features=counts)
         return display.plot(ax=ax)
 
@@ -140,7 +138,10 @@ class LoadingsDisplay:
         n_bars = sum(map(len, self.loadings.values()))
         m, c = len(self.loadings), len(self.components)
         line = 0.17 + 0.08 * (c - 1)
-        ax = open_axes(self, ax, (5.2, 0.9 + line * (n_bars + 1.6 * m)))
+        written = {view: list(map(plain, names)) for view, names in self.names.items()}
+        longest = max(len(name) for names in written.values() for name in names)
+        width = max(5.2, 3.6 + 0.08 * longest)  # inches, of which names take a part
+        ax = open_axes(self, ax, (width, 0.9 + line * (n_bars + 1.6 * m)))
         self.bars_, ticks, labels, top = {}, [], [], 0.0
         for i, (view, loadings) in enumerate(self.loadings.items()):
             self._head(ax, view, top + 0.15)
@@ -160,7 +161,7 @@ class LoadingsDisplay:
                 for j, component in enumerate(self.components)
             ]
             ticks += place.tolist()
-            labels += [_shorten(name) for name in self.names[view]]
+            labels += written[view]
             top = place[-1] + 1.0
         ax.axvline(0, color=QUIET, linewidth=0.8)
         ax.set_yticks(ticks, labels, fontsize="small")
@@ -186,7 +187,7 @@ class LoadingsDisplay:
         ax.text(
             0.0,
             place,
-            f"{view}{rest}",
+            f"{plain(view)}{rest}",
             transform=ax.get_yaxis_transform(),
             weight="bold",
             fontsize="small",
@@ -200,7 +201,3 @@ class LoadingsDisplay:
             max(-1.0, 1.08 * min(0.0, values.min()) - 0.02),
             min(1.0, 1.08 * max(0.0, values.max()) + 0.02),
         )
-
-
-def _shorten(name, width=32):
-    return name if len(name) <= width else name[: width - 1] + "…"

@@ -1,5 +1,7 @@
 """`SharedSpaceDisplay`: rows of all views in two components."""
 
+from itertools import compress
+
 import numpy as np
 
 from skmeta._compat import to_host
@@ -19,7 +21,9 @@ from skmeta.plotting._style import (
     clear_spines,
     import_matplotlib,
     legend_above,
+    legend_name,
     open_axes,
+    plain,
 )
 
 
@@ -193,7 +197,7 @@ class SharedSpaceDisplay:
             facecolors=colour if i == 0 else "white",
             edgecolors=colour,
             linewidths=0.0 if i == 0 else 0.9,
-            label=name,
+            label=None if name is None else legend_name(name),
             zorder=3 if i == 0 else 2,
         )
 
@@ -209,13 +213,16 @@ class SharedSpaceDisplay:
 
     def _name_classes(self, ax, stacked):
         labels, classes = check_labels(self.labels, len(stacked))
+        # A class may lack the views that are drawn, and has no place then.
+        seen = [not np.isnan(stacked[labels == c]).all() for c in classes]
+        classes = classes[seen]
         middles = [np.nanmedian(stacked[labels == c], axis=(0, 1)) for c in classes]
         everything = stacked.reshape(-1, 2)
         return place_labels(
             ax,
             np.array(middles),
-            [str(label) for label in classes],
-            COLOURS[: len(classes)],
+            [plain(label) for label in classes],
+            list(compress(COLOURS, seen)),
             centred=True,
             others=everything[~np.isnan(everything).any(axis=1)],
             weight="bold",

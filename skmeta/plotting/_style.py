@@ -65,6 +65,19 @@ def halo(width=2.5):
     return [withStroke(linewidth=width, foreground="white")]
 
 
+def plain(text, width=32):
+    """A name as it is, in one line: cut where it is long, and no formula in dollars."""
+    text = " ".join(str(text).split())
+    text = text if len(text) <= width else text[: width - 1] + "…"
+    return text.replace("$", r"\$")
+
+
+def legend_name(text):
+    """The same for a legend, which leaves out what begins with an underscore."""
+    text = plain(text)
+    return f" {text}" if text.startswith("_") else text
+
+
 def write_number(value, decimals=2):
     """A number without the zero before its point, and zero without a sign."""
     text = f"{value:.{decimals}f}"

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from skmeta import CCAMapper, CrossModalRetriever, plotting
+from skmeta import CCAMapper, CrossModalRetriever, Views, plotting
+from skmeta.datasets import make_paired_views
 
 # Every constructor that takes a fitted mapper, and how it is called.
 OF_MAPPER = {
@@ -37,6 +39,21 @@ def test_every_form_of_views_is_drawn(make, fitted, tmp_path):
     display = make(fitted)
     display.figure_.savefig(tmp_path / "picture.png")  # warns of nothing
     assert display.ax_.figure is display.figure_
+
+
+def test_names_are_written_as_they_are(make, tmp_path):
+    # Unescaped, the first would be a formula without its dollars, and the second would
+    # not be drawn at all; a legend leaves out what begins with an underscore.
+    views = make_paired_views(40, n_features=(5, 4), random_state=0).views
+    views = Views.from_dict(dict(zip(("_u", r"$\no$"), views.values(), strict=True)))
+    fitted = SimpleNamespace(mapper=CCAMapper(2).fit(views), X=views, y=None)
+    display = make(fitted)
+    display.figure_.savefig(tmp_path / "picture.png")
+    if (legend := display.ax_.get_legend()) is not None and not hasattr(
+        display, "line_"
+    ):
+        names = [text.get_text() for text in legend.get_texts()]
+        assert names == [" _u", r"\$\no\$"]
 
 
 def test_given_axes_are_used_and_no_others(make, simple):

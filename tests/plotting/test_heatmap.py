@@ -112,6 +112,16 @@ def test_bad_input(simple, options, message):
         CrossViewHeatmapDisplay.from_estimator(simple.mapper, simple.X, **options)
 
 
+def test_a_class_without_a_view_is_named(simple):
+    X = np.array(simple.X["u"])
+    X[::3] = np.nan
+    views = Views(u=X, v=simple.X["v"])
+    with pytest.raises(ValueError, match="No row of class '0' has the view 'u'; leave"):
+        CrossViewHeatmapDisplay.from_estimator(
+            simple.mapper, views, labels=np.arange(120) % 3
+        )
+
+
 def test_one_view_alone_is_told_of(simple):
     mapper = CCAMapper(2).fit(*simple.X.values())
     with pytest.raises(ValueError, match="After fit.X, Y. of two arrays pass both"):

@@ -105,6 +105,11 @@ def _text_box(annotation):
     return Text.get_window_extent(annotation)
 
 
+def test_names_are_by_view(simple):
+    with pytest.raises(TypeError, match=r"dict of view to names, of \['u', 'v'\]; got"):
+        LoadingsDisplay.from_estimator(simple.mapper, feature_names=list("abcde"))
+
+
 @pytest.mark.parametrize("display", [LoadingsDisplay, CorrelationCircleDisplay])
 @pytest.mark.parametrize(
     "options, message",

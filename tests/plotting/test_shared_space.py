@@ -78,6 +78,16 @@ def test_labels_choose_the_colour_and_are_written_out(simple):
         assert to_hex(text.get_color()) == to_hex(points.get_edgecolors()[0])
 
 
+def test_a_class_without_the_view_that_is_drawn_has_no_name(simple):
+    labels, X = np.arange(120) % 3, np.array(simple.X["u"])
+    X[labels == 1] = np.nan
+    simple.X = Views(u=X, v=simple.X["v"])
+    display = draw(simple, labels=labels, views=["u"])  # warns of nothing
+    assert [text.get_text() for text in display.texts_] == ["0", "2"]
+    for text, points in zip(display.texts_, display.points_[::2], strict=True):
+        assert to_hex(text.get_color()) == to_hex(points.get_edgecolors()[0])
+
+
 def test_views_differ_in_shape_and_filling_too(simple):
     first, second = draw(simple).points_.values()
     assert not np.array_equal(
@@ -92,6 +102,7 @@ def test_views_differ_in_shape_and_filling_too(simple):
         ({"components": (0, 3)}, "Component 3 is out of range.*has 3, numbered 0 to 2"),
         ({"components": (0,)}, "components must be 2 integers"),
         ({"components": (1, 1)}, "components must differ"),
+        ({"views": []}, "No view is named to be drawn; the views are .'u', 'v'."),
         ({"views": ["w"]}, "Unknown view 'w'; the views are .'u', 'v'."),
         ({"max_rows": 0}, "max_rows must be an integer of at least 1; got 0"),
         ({"labels": np.zeros(5)}, r"labels has shape \(5,\), but there are 120 rows"),
