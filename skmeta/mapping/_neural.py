@@ -394,7 +394,9 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
                 ),
             )
             job.reader.claim(self, X)
-            self._store(job, job.blocks)
+            with np.errstate(over="ignore", invalid="ignore"):  # is found below
+                self._store(job, job.blocks)
+            failure = failure or self._overflow()
             if failure is not None:
                 for name in ("loss_curve_", "validation_scores_", "n_iter_"):
                     vars(self).pop(name, None)  # of the fit before
@@ -416,6 +418,15 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
                 ConvergenceWarning,
             )
         return self
+
+    def _overflow(self):
+        """What to raise where weights are finite, and encodings by them are not."""
+        if np.isfinite(self.score_covariance_).all():
+            return None
+        return FloatingPointError(
+            "The weights have become so large that the training rows' encodings are "
+            "not finite; lower learning_rate_init, or clip gradients by max_grad_norm."
+        )
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y=None, classes=None):
@@ -448,7 +459,9 @@ class NeuralSharedSpaceMapper(SupportsCallbacks, BaseMapper):
         if not job.going_on:
             job.reader.claim(self, X)
         before = getattr(self, "loss_curve_", []) if job.going_on else []
-        self._store(job, job.blocks)
+        with np.errstate(over="ignore", invalid="ignore"):  # is found below
+            self._store(job, job.blocks)
+        failure = failure or self._overflow()
         if failure is not None:
             raise failure
         self._rng, self._optimiser = job.rng, history.optimiser_state

@@ -345,7 +345,20 @@ class Job:
         blocks = rows_of(self.blocks, rows)
         X = safe_indexing(self.X, rows)
         y = None if self.y is None else safe_indexing(self.y, rows)
-        return lambda space: float(scorer(self.as_it_stands(blocks), X, y))
+
+        def score(space):
+            try:
+                return float(scorer(self.as_it_stands(blocks), X, y))
+            except AttributeError as error:
+                if self.target is not None and self.terms[0].loss.kind == "target":
+                    raise
+                raise ValueError(
+                    f"scoring={scoring!r} asks for what a mapper without a target does "
+                    f"not have ({error}). Score it by a RetrievalScorer or None, or "
+                    "train it against y (loss='cross_entropy' or 'mse')."
+                ) from error
+
+        return score
 
     def as_it_stands(self, blocks):
         """A copy of the mapper with the weights that training has come to.

@@ -134,11 +134,18 @@ def train(
                 on_epoch_begin(epoch)
             space.train()
             batches = data.batches(rows, plan.batch_size, rng)
-            now.losses.append(
-                _one_pass(
+            try:
+                loss = _one_pass(
                     space, objective, data, batches, plan, optimiser, now, n_steps
                 )
-            )
+            except torch.OutOfMemoryError as error:
+                error.add_note(
+                    f"Training on batches of {plan.batch_size} rows does not fit the "
+                    "memory of the device; lower batch_size (a contrastive loss then "
+                    "compares a row with fewer others), or take device='cpu'."
+                )
+                raise
+            now.losses.append(loss)
             value = -now.losses[-1]
             if score is not None:
                 value = float(score(space))

@@ -346,3 +346,28 @@ def test_warnings_of_a_linear_mapper_do_too():
     with pytest.warns(UserWarning) as caught:
         CCAMapper(2, shrinkage=0).fit(A[:9], B[:9])
     assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_weights_that_overflow_are_said_to():
+    """Finite as they are, no row can be mapped by them."""
+    views = make_paired_views(200, random_state=0).views
+    mapper = NeuralSharedSpaceMapper(
+        4, learning_rate_init=1e10, max_iter=2, random_state=0
+    )
+    with pytest.raises(FloatingPointError, match="encodings are not finite"):
+        mapper.fit(views)
+
+
+def test_a_score_of_predictions_needs_a_target():
+    with pytest.raises(ValueError, match="scoring='accuracy' asks for what a mapper"):
+        make(scoring="accuracy").fit(VIEWS, LABELS)
+
+
+def test_fault_64_out_of_memory_says_what_to_do():
+    def greedy(Za, Zb):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        make(loss=greedy, batch_size=32).fit(VIEWS)
+    assert "batches of 32 rows does not fit" in caught.value.__notes__[0]
+    assert "lower batch_size" in caught.value.__notes__[0]
