@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import check_scoring
-from sklearn.model_selection import KFold, check_cv, cross_val_score
+from sklearn.model_selection import GroupKFold, KFold, check_cv, cross_val_score
 from sklearn.utils import check_random_state
 
 from skmeta._compat import num_rows
@@ -15,6 +15,7 @@ from skmeta.plotting._style import (
     MARKERS,
     clear_spines,
     import_matplotlib,
+    legend_inside,
     open_axes,
 )
 
@@ -98,12 +99,13 @@ class PairsCurveDisplay:
             Numbers of pairs; None for six from 5 % of the smallest training fold to all
             of it, each larger by the same factor.
         cv : int, splitter or iterable, default=5
-            Each split is a repetition; an int for so many folds of shuffled rows.
+            Each split is a repetition; an int for so many folds of shuffled rows, or,
+            with groups, of shuffled groups.
         scoring : str or callable, default=None
             Such as `skmeta.metrics.RetrievalScorer`; None for the estimator's
             ``score``.
         groups : array-like of shape (n_rows,), default=None
-            For the splitter.
+            Labels of rows that stay together, for the splitter.
         random_state : int, RandomState instance or None, default=None
             Which pairs are taken first. The smaller sets are parts of the larger ones.
         n_jobs : int, default=None
@@ -127,7 +129,7 @@ class PairsCurveDisplay:
         import_matplotlib(f"{cls.__name__}.from_estimator")
         random = check_random_state(random_state)
         splits = [
-            (random.permutation(np.asarray(train)), np.asarray(test))
+            (random.permutation(_row_numbers(train)), _row_numbers(test))
             for train, test in _splits(cv, X, y, groups, random)
         ]
         if not splits:
@@ -189,21 +191,38 @@ class PairsCurveDisplay:
             linewidth=0,
         )
         ax.set_xscale("log")
-        every = np.unique(np.r_[sizes, *(line.get_xdata() for line in before)])
+        every = _apart(np.r_[sizes, *(line.get_xdata() for line in before)])
         ax.set_xticks(every, [f"{int(n):,}" for n in every])
         ax.minorticks_off()
         ax.set(xlabel="training pairs", ylabel=self.quantity)
         clear_spines(ax)
-        ax.legend(frameon=False, fontsize="small")
+        legend_inside(ax)
         return self
 
 
 def _splits(cv, X, y, groups, random):
     rows = np.zeros(num_rows(X))  # splitters look at how many rows there are
-    if isinstance(cv, Integral) and not isinstance(cv, bool) and groups is None:
-        return KFold(cv, shuffle=True, random_state=random).split(rows)
+    if isinstance(cv, Integral) and not isinstance(cv, bool):
+        folds = KFold if groups is None else GroupKFold
+        cv = folds(cv, shuffle=True, random_state=random)
     labels = None if y is None or np.ndim(y) > 1 else y
     return check_cv(cv).split(rows, labels, groups)
+
+
+def _row_numbers(rows):
+    """Rows of a split as numbers, also where it is a mask."""
+    rows = np.asarray(rows)
+    return np.flatnonzero(rows) if rows.dtype.kind == "b" else rows
+
+
+def _apart(sizes, share=0.06):
+    """Sizes, the largest first, whose labels on a logarithmic axis do not touch."""
+    sizes = np.unique(sizes)[::-1]
+    place, kept = np.log(sizes), [0]
+    for i in range(1, len(sizes)):
+        if place[kept[-1]] - place[i] >= share * (place[0] - place[-1]):
+            kept.append(i)
+    return sizes[kept]
 
 
 def _check_sizes(n_pairs, most):

@@ -210,6 +210,7 @@ class RetrievalDisplay:
         extent = ax.get_window_extent()
         cell = extent.width / width * 72 / ax.figure.dpi
         self._sheet = dict(cell=cell, cmap=cmap, foot=foot, wide=wide)
+        limits = _limits(self.queries), _limits(hit for row in self.hits for hit in row)
         self.query_artists_, self.hit_artists_ = [], []
         self.frames_, self.ticks_, self.texts_ = [], [], []
         for j in range(k):
@@ -218,11 +219,11 @@ class RetrievalDisplay:
             note = _small(cell) | dict(ha="left")
             ax.text(MARGIN, HEAD / 2, "below a hit: distance", **note)
         for i in range(n):
-            self._draw_row(ax, i, HEAD + i * (1 + foot))
+            self._draw_row(ax, i, HEAD + i * (1 + foot), *limits)
         ax.set(xlim=(0, width), ylim=(height, 0))  # images have set their own
         return self
 
-    def _draw_row(self, ax, i, top):
+    def _draw_row(self, ax, i, top, query_limits, hit_limits):
         cell, cmap, foot, wide = (
             self._sheet[n] for n in ("cell", "cmap", "foot", "wide")
         )
@@ -233,13 +234,10 @@ class RetrievalDisplay:
         box = (MARGIN, wide - space, bottom, top + MARGIN)
         if not isinstance(query, str):
             box = (MARGIN, MARGIN + bottom - top - MARGIN, bottom, top + MARGIN)
-        limits = _limits(self.queries)
-        self.query_artists_.append(
-            draw_item(ax, query, box, cell, limits=limits, cmap=cmap, align="left")
-        )
+        style = dict(cmap=cmap, limits=query_limits, align="left")
+        self.query_artists_.append(draw_item(ax, query, box, cell, **style))
         if note:
             ax.text(MARGIN, top + 0.86, note, **_small(cell) | dict(ha="left"))
-        limits = _limits([hit for row in self.hits for hit in row])
         artists, frames = [], []
         for j, hit in enumerate(self.hits[i]):
             right = self.correct is not None and bool(self.correct[i][j])
@@ -247,9 +245,10 @@ class RetrievalDisplay:
             frames.append(self._frame(ax, left, top, right))
             inner = 1.7 * MARGIN
             box = (left + inner, left + 1 - inner, top + 1 - inner, top + inner)
-            artists.append(draw_item(ax, hit, box, cell, limits=limits, cmap=cmap))
+            style = dict(cmap=cmap, limits=hit_limits)
+            artists.append(draw_item(ax, hit, box, cell, **style))
             if foot == FOOT:
-                text = f"{self.distances[i][j]:.2f}"
+                text = _write(self.distances[i][j])
                 self.texts_.append(
                     ax.text(left + 0.5, top + 1 + foot / 2 - 0.03, text, **_small(cell))
                 )
@@ -287,6 +286,11 @@ class RetrievalDisplay:
 def _small(cell):
     size = float(np.clip(cell * 0.12, 6, 8.5))
     return dict(ha="center", va="center", fontsize=size, color=QUIET)
+
+
+def _write(distance):
+    """Two decimals, or of what these would not tell from 0 two digits."""
+    return f"{distance:.2f}" if not 0 < abs(distance) < 0.1 else f"{distance:.2g}"
 
 
 def _limits(items):
@@ -331,11 +335,21 @@ def _item(items, key):
     return check_item(item, f"gallery_items[{key!r}]")
 
 
+def _listed(rows):
+    """What an array or Series has, as a list; anything else as it is."""
+    return getattr(rows, "to_list", getattr(rows, "tolist", lambda: rows))()
+
+
 def _sets(correct, n, ids):
     """The right ids of each query, as sets."""
+    if isinstance(correct, str) or not hasattr(correct, "__len__"):
+        raise TypeError(
+            "correct holds an id, or a set of ids, for each query; got a "
+            f"{type(correct).__name__}."
+        )
     right = [
         set(entry) if isinstance(entry, set | frozenset | list | tuple) else {entry}
-        for entry in (correct.tolist() if hasattr(correct, "tolist") else correct)
+        for entry in map(_listed, _listed(correct))
     ]
     if len(right) != n:
         raise ValueError(
@@ -354,8 +368,9 @@ def _sets(correct, n, ids):
 
 def _own_items(queries):
     """The queries themselves where they can be looked at, else their numbers."""
-    if isinstance(queries, list) and all(isinstance(q, str) for q in queries):
-        return queries
+    listed = _listed(queries)
+    if isinstance(listed, list) and all(isinstance(q, str) for q in listed):
+        return listed
     if getattr(queries, "ndim", 0) > 2:
         return queries
     return [f"query {i}" for i in range(num_rows(queries))]

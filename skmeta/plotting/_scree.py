@@ -11,6 +11,7 @@ from skmeta.plotting._style import (
     COLOURS,
     clear_spines,
     import_matplotlib,
+    legend_inside,
     open_axes,
 )
 
@@ -94,7 +95,7 @@ class ScreeDisplay:
         Raises
         ------
         ValueError
-            If no row of X has two views.
+            If no two rows of X have the same two views.
         TypeError
             If ``test`` is not the result of a test.
         """
@@ -128,6 +129,9 @@ class ScreeDisplay:
         ScreeDisplay
             The display itself.
         """
+        import_matplotlib(f"{type(self).__name__}.plot")
+        from matplotlib.ticker import MaxNLocator
+
         correlations = check_numbers(self.correlations, "correlations", ndim=1)
         k = len(correlations)
         others = {}
@@ -187,9 +191,9 @@ class ScreeDisplay:
             ylabel="correlation across views",
             ylim=(lowest - 0.03 * (lowest < 0), 1.03),
         )
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         clear_spines(ax)
-        ax.legend(frameon=False, fontsize="small")
+        legend_inside(ax)
         return self
 
     def _draw_null(self, ax, place, null, alpha):
@@ -214,12 +218,12 @@ def _held_out(mapper, X, y):
     found = []
     for first, second in combinations(Z.values(), 2):
         both = ~(np.isnan(first).any(axis=1) | np.isnan(second).any(axis=1))
-        if both.any():
+        if both.sum() > 1:  # of a single row nothing correlates
             found.append(_correlations(first[both], second[both]))
     if not found:
         raise ValueError(
-            f"No row of X has two views, only {list(Z)}, so that nothing correlates; "
-            "after fit(X, Y) of two arrays pass both, X and y."
+            f"X has no two rows with the same two views, of {list(Z)}, so that nothing "
+            "correlates; after fit(X, Y) of two arrays pass both, X and y."
         )
     return np.mean(found, axis=0)
 

@@ -1,6 +1,6 @@
 """`SearchSurfaceDisplay`: scores of a search against one or two of its parameters."""
 
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from skmeta.plotting._style import (
     import_matplotlib,
     is_dark,
     legend_above,
+    legend_inside,
     open_axes,
+    plain,
     write_number,
 )
 
@@ -34,7 +36,8 @@ class SearchSurfaceDisplay:
         Values of the second parameter.
     y_name : str, default=None
     best : tuple of int, default=None
-        Place of the best: (i_x,) or (i_y, i_x).
+        Place of the best, or of what the search has chosen in its stead: (i_x,) or
+        (i_y, i_x).
     quantity : str, default="mean test score"
 
     Attributes
@@ -179,10 +182,10 @@ class SearchSurfaceDisplay:
                 label="± standard error",
             )
         if self.best is not None:
-            self._star(ax, place[self.best[0]], means[self.best], "best")
+            self._star(ax, place[self.best[0]], means[self.best], means)
         ax.set(xlabel=self.x_name, ylabel=self.quantity)
         clear_spines(ax)
-        ax.legend(frameon=False, fontsize="small")
+        legend_inside(ax)
 
     def _draw_table(self, ax, means):
         self.image_ = ax.imshow(means, cmap=COLOUR_MAP, aspect="auto", origin="lower")
@@ -208,7 +211,7 @@ class SearchSurfaceDisplay:
         if self.best is not None:
             i, j = self.best
             # Above the number, not on it.
-            self._star(ax, j, i + (0.28 if self.texts_ else 0.0), "best", size=12)
+            self._star(ax, j, i + (0.28 if self.texts_ else 0.0), means, size=12)
             legend_above(ax, 1)
 
     def _draw_points(self, ax, means):
@@ -222,10 +225,12 @@ class SearchSurfaceDisplay:
         ax.set(xlabel=self.x_name, ylabel=self.y_name)
         self.texts_ = []
         if self.best is not None:
-            self._star(ax, x[self.best[1]], y[self.best[0]], "best")
+            self._star(ax, x[self.best[1]], y[self.best[0]], means)
             legend_above(ax, 1)
 
-    def _star(self, ax, x, y, label, size=15):
+    def _star(self, ax, x, y, means, size=15):
+        # A search by several scores, or with a rule of its own, may choose another.
+        highest = means[tuple(self.best)] >= np.nanmax(means)
         (self.best_,) = ax.plot(
             x,
             y,
@@ -234,7 +239,7 @@ class SearchSurfaceDisplay:
             markersize=size,
             markeredgecolor="white",
             linestyle="none",
-            label=label,
+            label="best" if highest else "chosen",
             zorder=4,
         )
 
@@ -359,7 +364,9 @@ def _decimals(spread):
 
 
 def _write(value):
+    if isinstance(value, np.generic):
+        value = value.item()
     if _is_number(value):
-        return f"{value:.3g}"
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 24 else text[:23] + "…"
+        whole = isinstance(value, Integral) and abs(value) < 10**6
+        return str(value) if whole else f"{value:.3g}"
+    return plain(value if isinstance(value, str) else repr(value), 24)

@@ -52,6 +52,12 @@ def clear_spines(ax):
     ax.spines[["top", "right"]].set_visible(False)
 
 
+def legend_inside(ax):
+    """A legend where it covers least, of what has a name; none where nothing has."""
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(frameon=False, fontsize="small")
+
+
 def legend_above(ax, n):
     """A legend of n entries in one line, where it covers no points."""
     place = dict(loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.2)

@@ -113,3 +113,37 @@ def test_scoring_names_and_groups(views):
 def test_bad_input(views, options, kind, message):
     with pytest.raises(kind, match=message):
         PairsCurveDisplay.from_estimator(CCAMapper(2), views, **({"cv": 3} | options))
+
+
+def test_an_int_keeps_groups_together(views):
+    def scores(cv, random_state):
+        return PairsCurveDisplay.from_estimator(
+            CCAMapper(2),
+            views,
+            n_pairs=[50],
+            cv=cv,
+            groups=np.repeat(np.arange(30), 5),
+            random_state=random_state,
+        ).scores
+
+    state = np.random.RandomState(0)
+    folds = GroupKFold(3, shuffle=True, random_state=state)
+    np.testing.assert_array_equal(scores(3, 0), scores(folds, state))
+
+
+def test_splits_may_be_masks(views):
+    train = np.arange(150) < 100
+    masks, numbers = (
+        PairsCurveDisplay.from_estimator(
+            CCAMapper(2), views, n_pairs=[50], cv=[split], random_state=0
+        ).scores
+        for split in ((train, ~train), (np.arange(100), np.arange(100, 150)))
+    )
+    np.testing.assert_array_equal(masks, numbers)
+
+
+def test_labels_of_sizes_do_not_touch():
+    first = PairsCurveDisplay(np.array([10, 100, 160]), np.ones((3, 2))).plot()
+    PairsCurveDisplay(np.array([11, 150]), np.ones((2, 2))).plot(ax=first.ax_)
+    np.testing.assert_array_equal(first.ax_.get_xticks(), [160, 100, 11])
+    assert first.ax_.get_legend() is None  # nor a warning that there is none

@@ -1,10 +1,13 @@
 """`RetrievalDisplay`: the sheet against what kneighbors returns."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import AxesImage
 from matplotlib.text import Text
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from skmeta import CCAMapper, CrossModalRetriever
 from skmeta.datasets import make_paired_views
@@ -169,3 +172,37 @@ def test_a_retriever_that_is_fitted(pairs):
 def test_too_many_queries(retriever, pairs):
     with pytest.raises(ValueError, match="200 queries are too many for one sheet"):
         RetrievalDisplay.from_estimator(retriever, pairs["view0"], gallery_items=TEXTS)
+
+
+def test_small_distances_are_told_apart():
+    distances = np.array([[0.0, 0.0041, 0.00012, 0.35, 12.345]])
+    display = RetrievalDisplay(["q"], [list("abcde")], distances=distances).plot()
+    written = [text.get_text() for text in display.texts_]
+    assert written == ["0.00", "0.0041", "0.00012", "0.35", "12.35"]
+
+
+@pytest.mark.parametrize("form", [list, np.array, pd.Series])
+def test_queries_that_are_texts_are_shown(form):
+    texts = [f"word{i % 7} other{i % 5}" for i in range(60)]
+    table = pd.DataFrame({"text": texts, "a": np.arange(60) % 7})
+    columns = ColumnTransformer(
+        [("text", TfidfVectorizer(), "text"), ("number", "passthrough", ["a"])]
+    )
+    retriever = CrossModalRetriever(
+        CCAMapper(1, views=columns), query="text", gallery="number"
+    ).fit(table)
+    display = RetrievalDisplay.from_estimator(
+        retriever, form(texts[:2]), gallery_items=texts
+    )
+    assert display.queries == texts[:2]
+
+
+def test_right_answers_may_be_arrays(retriever, pairs):
+    several = [[i, 151] for i in QUERIES]
+    a, b = (
+        draw(retriever, pairs, correct=c).ranks
+        for c in (several, list(map(np.array, several)))
+    )
+    np.testing.assert_array_equal(a, b)
+    with pytest.raises(TypeError, match="an id, or a set of ids, for each query; got"):
+        draw(retriever, pairs, correct=150)

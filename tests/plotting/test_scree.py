@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -102,5 +103,18 @@ def test_bad_input(simple):
 def test_one_view_alone_is_told_of(simple):
     X, Y = simple.X.values()
     mapper = CCAMapper(2).fit(X, Y)
-    with pytest.raises(ValueError, match=r"only \['X'\].*pass both"):
+    with pytest.raises(ValueError, match=r"views, of \['X'\].*pass both"):
         ScreeDisplay.from_estimator(mapper, X)
+
+
+def test_of_one_row_nothing_correlates(simple):
+    with pytest.raises(ValueError, match="X has no two rows with the same two views"):
+        ScreeDisplay.from_estimator(simple.mapper, simple.X[:1])
+
+
+def test_components_are_whole_numbers_in_any_axes():
+    _, ax = plt.subplots()
+    ax.set_xticks([0.0, 0.5])
+    ScreeDisplay([0.9]).plot(ax=ax)
+    ticks = ax.get_xticks()
+    assert 0 in ticks and (ticks == np.round(ticks)).all()

@@ -159,6 +159,21 @@ def test_anything_with_results_is_drawn():
     display = SearchSurfaceDisplay.from_search(search)
     np.testing.assert_array_equal(display.line_.get_xdata(), [0.1, 0.4])
     np.testing.assert_array_equal(display.best_.get_xydata(), [[0.1, 0.1]])
+    assert display.best_.get_label() == "chosen"
+    search.best_params_ = params[2]
+    assert SearchSurfaceDisplay.from_search(search).best_.get_label() == "best"
+
+
+def test_without_errors_and_best_there_is_no_legend():
+    display = SearchSurfaceDisplay([1, 2], [0.1, 0.2]).plot()  # warns of nothing
+    assert display.ax_.get_legend() is None
+
+
+def test_values_are_told_apart_in_writing():
+    x = [1000, np.int64(1001), 0.25, np.bool_(False), "a$b$", 10**8]
+    display = SearchSurfaceDisplay(x, np.zeros((2, 6)), y=[1, 2]).plot()
+    written = [text.get_text() for text in display.ax_.get_xticklabels()]
+    assert written == ["1000", "1001", "0.25", "False", r"a\$b\$", "1e+08"]
 
 
 def test_bad_input(search):
