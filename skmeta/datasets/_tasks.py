@@ -26,6 +26,7 @@ def make_sinusoid_tasks(n_tasks, n_per_task=20, *, random_state=None):
     Parameters
     ----------
     n_tasks : int
+        Number of tasks.
     n_per_task : int, default=20
         Rows of each task.
     random_state : int, RandomState instance or None, default=None
@@ -35,10 +36,13 @@ def make_sinusoid_tasks(n_tasks, n_per_task=20, *, random_state=None):
     -------
     Bunch
         ``X`` : ndarray (n_tasks * n_per_task, 1)
+            Inputs.
         ``y`` : ndarray (n_tasks * n_per_task,)
+            The sine of each row's task.
         ``task`` : ndarray of int (n_tasks * n_per_task,)
             The task of each row, 0 to ``n_tasks - 1``; its rows stand together.
         ``amplitude``, ``phase`` : ndarray (n_tasks,)
+            Of each task.
 
     References
     ----------
@@ -81,6 +85,7 @@ def make_few_shot_tasks(
     Parameters
     ----------
     n_classes : int, default=50
+        Number of classes.
     n_per_class : int, default=20
         Rows of each class.
     n_features : int, default=30
@@ -92,8 +97,9 @@ def make_few_shot_tasks(
     -------
     Bunch
         ``X`` : ndarray (n_classes * n_per_class, n_features)
+            Rows.
         ``y`` : ndarray of int (n_classes * n_per_class,)
-            Rows of a class stand together.
+            The class of each row; rows of a class stand together.
         ``means`` : ndarray (n_classes, n_features)
             Of the classes.
         ``directions`` : ndarray (n_features, 5)
