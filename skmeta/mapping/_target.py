@@ -7,6 +7,8 @@ from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
+from skmeta.views._rows import null_rows
+
 # Losses that compare rows with y, and what they make of the estimator.
 REGRESSION, CLASSIFICATION = "mse", "cross_entropy"
 
@@ -29,6 +31,12 @@ class Target(NamedTuple):
 def read_classes(y, name, classes=None):
     """Class labels; ``classes`` are those known beforehand."""
     _check_there(y, name)
+    # As given: an array of a list has the NaN beside strings as the string "nan".
+    if (missing := null_rows(y)) is not None:
+        raise ValueError(
+            f"Input y contains NaN: row {int(np.argmax(missing))} has no label; drop "
+            "rows that have none."
+        )
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
     try:
