@@ -1,5 +1,7 @@
 """`CrossViewHeatmapDisplay`: rows, columns or whole views against those of another."""
 
+from textwrap import wrap
+
 import numpy as np
 
 from skmeta._compat import to_host
@@ -250,7 +252,8 @@ class CrossViewHeatmapDisplay:
         ax = open_axes(self, ax, (size[0] + 2.0, size[1] + 1.1), "compressed")
         self.image_ = ax.imshow(values, cmap=cmap, aspect="equal")
         self.colorbar_ = ax.figure.colorbar(self.image_, ax=ax, shrink=0.8)
-        self.colorbar_.set_label(self.quantity)
+        quantity = "\n".join(wrap(self.quantity, 24))  # as long as few rows are high
+        self.colorbar_.set_label(quantity)
         self.colorbar_.outline.set_visible(False)
         self._name(ax, "y", self.row_names, n_rows)
         self._name(ax, "x", self.column_names, n_columns)

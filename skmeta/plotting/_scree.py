@@ -182,7 +182,7 @@ class ScreeDisplay:
                 "s--",
                 color=COLOURS[1],
                 markersize=size,
-                markerfacecolor="white",
+                markerfacecolor="none",
                 label="held-out rows",
             )
         lowest = min([0.0, *others.get("held_out", [])])

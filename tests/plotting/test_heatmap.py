@@ -131,3 +131,12 @@ def test_one_view_alone_is_told_of(simple):
 def test_values_are_finite():
     with pytest.raises(ValueError, match="values has NaN"):
         CrossViewHeatmapDisplay([[np.nan]]).plot()
+
+
+def test_what_the_values_are_fits_beside_few_rows(simple):
+    display = CrossViewHeatmapDisplay.from_columns(simple.mapper, n_columns=3)
+    display.figure_.draw_without_rendering()
+    label = display.colorbar_.ax.yaxis.label
+    assert label.get_text().split() == "correlation through the shared space".split()
+    extent, whole = label.get_window_extent(), display.figure_.bbox
+    assert whole.y0 <= extent.y0 and extent.y1 <= whole.y1

@@ -118,3 +118,8 @@ def test_components_are_whole_numbers_in_any_axes():
     ScreeDisplay([0.9]).plot(ax=ax)
     ticks = ax.get_xticks()
     assert 0 in ticks and (ticks == np.round(ticks)).all()
+
+
+def test_a_held_out_correlation_hides_no_other():
+    display = ScreeDisplay([0.9], held_out=[0.9]).plot()
+    assert display.held_out_line_.get_markerfacecolor() == "none"
