@@ -241,11 +241,14 @@ def test_weights_of_alignment(weight):
         make(alignment={"vicreg": weight}).fit(VIEWS)
 
 
-@pytest.mark.parametrize("label", [None, 3])
-def test_labels_that_have_no_order(label):
+@pytest.mark.parametrize(
+    ("label", "match"),
+    [(None, "row 4 has no label"), (3, "labels in y are of types")],
+)
+def test_labels_that_have_no_order(label, match):
     y = np.array(["a", "b"] * 30, dtype=object)
     y[4] = label
-    with pytest.raises(ValueError, match="labels in y are of types"):
+    with pytest.raises(ValueError, match=match):
         make(loss="cross_entropy").fit(VIEWS, y)
 
 
