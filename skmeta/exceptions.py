@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from numbers import Integral
 
 __all__ = [
     "ConditionWarning",
@@ -48,3 +49,12 @@ def warn(message, category):
 def _is_library(frame):
     library = frame.f_globals.get("__name__", "").partition(".")[0]
     return library in ("skmeta", "sklearn")
+
+
+def check_count(name, value, least=1):
+    """An int of at least ``least``, or an error that says so."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(
+            f"{name} must be an integer of at least {least}; got {value!r}."
+        )
+    return int(value)

@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from skmeta.core.bases import orthonormal_basis, standardised
 from skmeta.core.distances import METRICS, get_metric
 from skmeta.core.retrieval import label_ranks, partner_ranks
+from skmeta.exceptions import check_count
 from skmeta.views import Views
 
 __all__ = [
@@ -66,14 +67,9 @@ def recall_at_k(
     >>> recall_at_k(Z, Z[[1, 0, 2, 3]], k=1)
     0.5
     """
-    _check_k(k)
+    check_count("k", k)
     first, _ = _ranks(Z_query, Z_gallery, metric, y_query, y_gallery, metric_params)
     return float(np.mean(first <= k))
-
-
-def _check_k(k):
-    if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1; got {k!r}.")
 
 
 def median_rank(
@@ -281,7 +277,7 @@ class RetrievalScorer:
             )
         if max_gallery is not None and max_gallery < 2:
             raise ValueError(f"max_gallery must be at least 2; got {max_gallery!r}.")
-        _check_k(k)
+        check_count("k", k)
         if query is not None and query == gallery:
             raise ValueError(f"query and gallery are both {query!r}: name two views.")
         get_metric(metric, metric_params)

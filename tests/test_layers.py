@@ -31,7 +31,9 @@ LAYERS = {
     "views": Layer(GROUND[:3], "the one door through which X comes in"),
     "nn": Layer(("_progress", "_file", "exceptions", "core"), "alone imports torch"),
     "metrics": Layer(GROUND, "judges whatever has transform"),
-    "datasets": Layer(("views",), "what it returns are Views; it fits nothing"),
+    "datasets": Layer(
+        ("exceptions", "views"), "what it returns are Views; it fits nothing"
+    ),
     "model_selection": Layer(
         GROUND, "splits rows into folds, and chooses among candidates"
     ),

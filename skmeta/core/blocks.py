@@ -77,6 +77,14 @@ class Rows:
             self.release(step)
             yield block, self.weight(step)
 
+    def centred(self, mean):
+        """Yield the same blocks less ``mean``, times the root of their weights."""
+        for block, weight in self.blocks():
+            block -= mean
+            if weight is not None:
+                block *= np.sqrt(weight)[:, None]
+            yield block
+
 
 def is_mapped(array):
     """Whether an array's entries are those of a memory-mapped file."""

@@ -301,10 +301,7 @@ def _shrinkage(data, shrinkage, n, n_by_view):
 
 def rows_of(source, data):
     """Standardised rows of the columns that vary, in blocks."""
-    for rows, weight in Rows(*source[:3]).blocks():
-        rows -= data.mean
-        if weight is not None:
-            rows *= np.sqrt(weight)[:, None]
+    for rows in Rows(*source[:3]).centred(data.mean):
         yield rows[:, data.kept] / data.scale[data.kept]
 
 

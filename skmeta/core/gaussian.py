@@ -36,3 +36,15 @@ def log_density(rows, covariance):
     whitened = (rows[:, varies] @ vectors) / np.sqrt(values)
     constant = len(values) * np.log(2 * np.pi) + np.log(values).sum()
     return -0.5 * (constant + np.einsum("ij,ij->i", whitened, whitened))
+
+
+def pointwise_information(rows, covariance, width):
+    """Log-density (n,) of rows of ``width`` variables a part, less those of the parts.
+
+    How much more likely the parts of a row are together than apart.
+    """
+    found = log_density(rows, covariance)
+    for start in range(0, rows.shape[1], width):
+        part = slice(start, start + width)
+        found = found - log_density(rows[:, part], covariance[part, part])
+    return found

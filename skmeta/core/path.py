@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh, svd
+from scipy.linalg import eigh
 
 from skmeta.core import moments as mo
 from skmeta.core.cca import (
@@ -26,10 +26,9 @@ from skmeta.core.cca import (
 from skmeta.core.components import align
 from skmeta.core.whitening import (
     MAX_CONDITION,
-    MIN_SHRINKAGE_OF_GRAM,
     Whitening,
-    gram_of_rows,
     oas_shrinkage,
+    svd_of_rows,
     triangular_factor,
     with_signal,
 )
@@ -55,11 +54,6 @@ class Path(NamedTuple):
     for_all: bool  # whether it serves slight shrinkages and others alike
 
 
-def is_slight(c):
-    """Whether so little shrinkage asks for more than an ill-conditioned Gram matrix."""
-    return c < MIN_SHRINKAGE_OF_GRAM
-
-
 def path_of(moments, slices, *, standardize, slight, eps, source=None, counts=None):
     """Bring a problem to its axes.
 
@@ -68,7 +62,7 @@ def path_of(moments, slices, *, standardize, slight, eps, source=None, counts=No
     moments, slices, standardize, eps, source
         As for `cca.solve_moments`.
     slight : dict of str to bool
-        By view, `is_slight` of the shrinkages that it will be solved at.
+        By view, `whitening.is_slight` of the shrinkages that it will be solved at.
     counts : dict of str to float, or None
         By view, the number of rows that its shrinkage is for; None for ``moments.n``.
 
@@ -127,19 +121,9 @@ def _of_covariance(data, slices, slight, noise, source):
 
 def _of_rows(view, n, floor, slight):
     """Axes from centred rows (r, p), or from their triangular factor."""
-    n_rows, n_columns = view.shape
-    mean_variance = np.vdot(view, view) / n / max(1, n_columns)
-    if n_rows < n_columns and n_rows:
-        values, vectors = eigh(gram_of_rows(view), driver="evd", check_finite=False)
-        if not slight or values[-1] <= MAX_CONDITION * values[0]:
-            kept = with_signal(values, floor**2)
-            values, vectors = values[kept], vectors[:, kept]
-            columns = view.T @ (vectors / np.sqrt(values))
-            return Axes(values / n, columns, mean_variance)
-    _, size, right = svd(view, full_matrices=False, check_finite=False)
-    least = max(size.max(initial=0.0) * mo.EPS * max(view.shape), floor)
-    kept = size > least
-    return Axes(size[kept] ** 2 / n, right[kept].T, mean_variance)
+    mean_variance = np.vdot(view, view) / n / max(1, view.shape[1])
+    _, size, back = svd_of_rows(view, floor, slight)
+    return Axes(size**2 / n, back(np.eye(len(size))), mean_variance)
 
 
 # ---- at a shrinkage ------------------------------------------------------------------

@@ -48,18 +48,10 @@ def factored(views, present, weights=None, rows=None):
         known = patterns[pattern]
         if known.factor is None:
             some = {n: views[n] for n, has in zip(views, pattern, strict=True) if has}
-            blocks = _centred(Rows(some, weights, index), known.mean)
+            blocks = Rows(some, weights, index).centred(known.mean)
             factor = triangular_factor(blocks, len(known.mean))
             patterns[pattern] = known._replace(gram=None, factor=factor)
     return patterns
-
-
-def _centred(rows, mean):
-    for block, weight in rows.blocks():
-        block -= mean
-        if weight is not None:
-            block *= np.sqrt(weight)[:, None]
-        yield block
 
 
 def rows_by_pattern(present, weights=None, rows=None):

@@ -44,6 +44,11 @@ class Whitening(NamedTuple):
     ranks: list[int]
 
 
+def is_slight(c):
+    """Whether so little shrinkage asks for more than an ill-conditioned Gram matrix."""
+    return c < MIN_SHRINKAGE_OF_GRAM
+
+
 def oas_shrinkage(n, n_columns, trace, squared_norm):
     """The OAS shrinkage of an (n_columns, n_columns) covariance with these moments."""
     if n_columns == 0:
@@ -109,7 +114,7 @@ def whiten_moments(
             lift.append(partial(dtrsm, 1.0, factor, lower=True, trans_a=True))
             ranks.append(len(factor))
             continue
-        if c < MIN_SHRINKAGE_OF_GRAM:
+        if is_slight(c):
             if not complete:
                 return None, lost
             lost.append(i)
@@ -200,13 +205,8 @@ def whiten_rows(rows, slices, shrinkage, n, resolution, grams):
     bases, scales, lift = [], [], []
     for i, where in enumerate(slices):
         view, c, noise = rows[:, where], shrinkage[i], resolution[i]
-        n_rows, n_columns = view.shape
-        found = None
-        if n_rows < n_columns:
-            gram = gram_of_rows(view) if grams[i] is None else grams[i]
-            found = _dual_svd(view, gram, noise, c)
-        left, size, back = _thin_svd(view, noise) if found is None else found
-        mu = size @ size / n / max(1, n_columns)
+        left, size, back = svd_of_rows(view, noise, is_slight(c), grams[i])
+        mu = size @ size / n / max(1, view.shape[1])
         root = np.sqrt((1.0 - c) * size**2 / n + c * mu)  # of B along each axis
         bases.append(left)
         scales.append(size / np.sqrt(n) / root)
@@ -226,15 +226,30 @@ def _lifted(back, root, whitened):
     return back(whitened / root[:, None])
 
 
-def _thin_svd(view, noise):
-    """Left vectors, singular values and the map of right coordinates to columns."""
+def svd_of_rows(view, noise, slight, gram=None):
+    """Left vectors, singular values and the map of right coordinates to columns.
+
+    Parameters
+    ----------
+    view : ndarray (r, p)
+    noise : float
+        Singular values below it are no signal.
+    slight : bool
+        `is_slight` of the shrinkage: small singular values count.
+    gram : ndarray or None
+        What `gram_of_rows` gives, if it is known.
+    """
+    if view.shape[0] < view.shape[1]:
+        gram = gram_of_rows(view) if gram is None else gram
+        if (found := _dual_svd(view, gram, noise, slight)) is not None:
+            return found
     left, size, right = svd(view, full_matrices=False, check_finite=False)
     floor = max(size[0] * EPS * max(view.shape), noise) if len(size) else 0.0
     kept = size > floor
     return left[:, kept], size[kept], right[kept].T.__matmul__
 
 
-def _dual_svd(view, gram, noise, c):
+def _dual_svd(view, gram, noise, slight):
     """The same by the Gram matrix of the rows; right vectors are never formed.
 
     The Gram matrix squares the condition number, which a shrunk problem does not see;
@@ -243,7 +258,7 @@ def _dual_svd(view, gram, noise, c):
     values, vectors = eigh(gram, driver="evd", check_finite=False)
     values, vectors = values[::-1], vectors[:, ::-1]
     kept = values > max(values[0] * EPS * max(view.shape), noise**2)
-    if c < MIN_SHRINKAGE_OF_GRAM and values[0] > MAX_CONDITION * values[-1]:
+    if slight and values[0] > MAX_CONDITION * values[-1]:
         return None
     size, vectors = np.sqrt(values[kept]), vectors[:, kept]
     return vectors, size, partial(_from_rows, view, vectors / size)

@@ -1,9 +1,9 @@
 """Made tasks that share a structure, for learning to learn."""
 
-from numbers import Integral
-
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
+
+from skmeta.exceptions import check_count
 
 # Finn, Abbeel & Levine (2017), section 5.1.
 AMPLITUDES = (0.1, 5.0)
@@ -56,7 +56,8 @@ def make_sinusoid_tasks(n_tasks, n_per_task=20, *, random_state=None):
     >>> made.X.shape, made.amplitude.shape
     ((1000, 1), (100,))
     """
-    _check_counts(n_tasks=n_tasks, n_per_task=n_per_task)
+    check_count("n_tasks", n_tasks)
+    check_count("n_per_task", n_per_task)
     rng = check_random_state(random_state)
     amplitude = rng.uniform(*AMPLITUDES, size=n_tasks)
     phase = rng.uniform(*PHASES, size=n_tasks)
@@ -115,8 +116,9 @@ def make_few_shot_tasks(
     >>> made.X.shape, made.directions.shape
     ((400, 30), (30, 5))
     """
-    _check_counts(n_classes=n_classes, n_per_class=n_per_class)
-    _check_counts(least=N_INFORMATIVE + 1, n_features=n_features)
+    check_count("n_classes", n_classes)
+    check_count("n_per_class", n_per_class)
+    check_count("n_features", n_features, least=N_INFORMATIVE + 1)
     rng = check_random_state(random_state)
     turn = np.linalg.qr(rng.standard_normal((n_features, n_features)))[0]
     directions = turn[:, :N_INFORMATIVE]
@@ -132,11 +134,3 @@ def make_few_shot_tasks(
         directions=directions,
         within=(turn * spread**2) @ turn.T,
     )
-
-
-def _check_counts(least=1, **counts):
-    for name, value in counts.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise ValueError(
-                f"{name} is {value!r}, expected an integer of at least {least}."
-            )

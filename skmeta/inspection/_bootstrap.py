@@ -13,9 +13,8 @@ from skmeta.core.bootstrap import (
     frequencies,
     percentile_interval,
 )
-from skmeta.exceptions import CorrelationOneWarning, warn
+from skmeta.exceptions import CorrelationOneWarning, check_count, warn
 from skmeta.inspection._read import (
-    check_count,
     check_groups,
     check_mapper,
     is_fitted,
@@ -116,7 +115,7 @@ def bootstrap_components(
     True
     """
     check_mapper(mapper, "bootstrap_components")
-    check_count(n_resamples, "n_resamples", least=2)
+    check_count("n_resamples", n_resamples, least=2)
     if not isinstance(confidence_level, Real) or not 0 < confidence_level < 1:
         raise ValueError(
             f"confidence_level must lie between 0 and 1; got {confidence_level!r}."

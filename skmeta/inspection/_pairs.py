@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
 from skmeta.core.power import expectation, fewest_rows
-from skmeta.inspection._read import check_count
+from skmeta.exceptions import check_count
 from skmeta.inspection._wilks import check_correlations
 
 # Moments of one draw; some more of their size are made of them.
@@ -87,11 +87,11 @@ def pairs_needed(
     >>> 200 < needed.n_rows < 500
     True
     """
-    check_count(p, "p")
-    check_count(q, "q")
-    check_count(n_simulations, "n_simulations")
+    check_count("p", p)
+    check_count("q", q)
+    check_count("n_simulations", n_simulations)
     least = p + q + 2
-    check_count(max_rows, "max_rows", least)
+    check_count("max_rows", max_rows, least)
     rho = check_correlations(correlations, p, q)
     if not ((rho > 0) & (rho < 1)).all():
         raise ValueError(

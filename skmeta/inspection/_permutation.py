@@ -12,8 +12,8 @@ from skmeta.core.significance import (
     step_down_pvalues,
     within_groups,
 )
+from skmeta.exceptions import check_count
 from skmeta.inspection._read import (
-    check_count,
     check_groups,
     check_mapper,
     n_components_of,
@@ -119,7 +119,7 @@ def permutation_test_components(
     2
     """
     check_mapper(mapper, "permutation_test_components")
-    check_count(n_permutations, "n_permutations")
+    check_count("n_permutations", n_permutations)
     if statistic not in STATISTICS:
         raise ValueError(
             f"statistic must be one of {list(STATISTICS)}; got {statistic!r}."

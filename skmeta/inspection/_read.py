@@ -7,7 +7,7 @@ import numpy as np
 from skmeta._compat import validate_parameters
 from skmeta.mapping._linear import LinearMapper, checked_n_components
 from skmeta.views._door import open_door
-from skmeta.views._rows import null_rows
+from skmeta.views._labels import read_labels
 
 
 def check_mapper(mapper, function):
@@ -34,12 +34,6 @@ def n_components_of(mapper, n_features):
     return checked_n_components(mapper.n_components, n_features)
 
 
-def check_count(value, name, least=1):
-    """Raise where it is no integer of at least ``least``."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}; got {value}.")
-
-
 def read_blocks(mapper, X, y):
     """Blocks of rows and the reader, which is the mapper's own where it is fitted."""
     if not is_fitted(mapper):
@@ -60,23 +54,9 @@ def check_groups(groups, n_rows):
     """Codes (n_rows,) of groups, None for None."""
     if groups is None:
         return None
-    given, groups = groups, np.asarray(groups)
-    if groups.shape != (n_rows,):
+    if np.shape(groups) != (n_rows,):
         raise ValueError(
-            f"groups has shape {groups.shape}, but X has {n_rows} rows; groups are "
+            f"groups has shape {np.shape(groups)}, but X has {n_rows} rows; groups are "
             "labels, one per row."
         )
-    # As given: an array of a list has the NaN beside strings as the string "nan".
-    if (missing := null_rows(given)) is not None:
-        raise ValueError(
-            f"groups has no label for row {int(np.argmax(missing))}; give it one or "
-            "drop the row."
-        )
-    try:
-        return np.unique(groups, return_inverse=True)[1]
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in groups})
-        raise TypeError(
-            f"groups has labels of types {kinds}, which have no order; make them all "
-            "numbers or all strings."
-        ) from error
+    return read_labels(groups, "groups")[1]

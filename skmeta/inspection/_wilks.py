@@ -8,7 +8,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._compat import to_host
 from skmeta.core.significance import wilks_steps
-from skmeta.inspection._read import check_count, check_mapper
+from skmeta.exceptions import check_count
+from skmeta.inspection._read import check_mapper
 
 
 def wilks_test(correlations, n_rows=None, p=None, q=None):
@@ -72,6 +73,11 @@ def wilks_test(correlations, n_rows=None, p=None, q=None):
     array([0.0635, 0.9491, 0.7748])
     """
     if hasattr(correlations, "fit"):
+        if p is not None or q is not None:
+            raise ValueError(
+                f"p={p} and q={q} are given beside a mapper, which knows its views; "
+                "leave them out."
+            )
         correlations, n_rows, p, q = _of_mapper(correlations, n_rows)
     for value, name in ((n_rows, "n_rows"), (p, "p"), (q, "q")):
         if value is None:
@@ -79,8 +85,8 @@ def wilks_test(correlations, n_rows=None, p=None, q=None):
                 f"{name} is None: the distribution of correlations depends on the "
                 "number of rows, n_rows, and of the columns of the views, p and q."
             )
-    check_count(p, "p")
-    check_count(q, "q")
+    check_count("p", p)
+    check_count("q", q)
     rho = check_correlations(correlations, p, q)
     if len(rho) < min(p, q):
         raise ValueError(

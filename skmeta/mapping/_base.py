@@ -1,6 +1,7 @@
 """What every mapper does with the scores of its views."""
 
 from abc import ABCMeta, abstractmethod
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +17,7 @@ from skmeta._compat import (
     to_host,
 )
 from skmeta.core.device import OnDevice
-from skmeta.core.gaussian import log_density, regression
+from skmeta.core.gaussian import log_density, pointwise_information, regression
 from skmeta.core.projection import float_dtype
 from skmeta.mapping._fusion import (
     fill_missing,
@@ -311,7 +312,7 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             there, under the Gaussian of the training scores. Wrong pairs score low,
             and so do rare rows: `score_pairs` tells them apart.
         """
-        return self._log_densities("score_samples", X, y, _joint_density)
+        return self._of_scores("score_samples", X, y, log_density)
 
     def score_pairs(self, X, y=None):
         """How well each row's views fit each other, however rare they are.
@@ -329,18 +330,20 @@ class BaseMapper(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             a row of one view. Wrong pairs score low. Training rows score too high;
             score rows that the mapper has not seen, such as those held out by folds.
         """
-        return self._log_densities("score_pairs", X, y, _pointwise_information)
+        information = partial(pointwise_information, width=self._n_components)
+        return self._of_scores("score_pairs", X, y, information)
 
-    def _log_densities(self, method, X, y, density):
+    def _of_scores(self, method, X, y, function):
+        """``function(scores, covariance)`` of the views that each row has."""
         blocks = self._read(method, X, y)
         scores, present, _ = self._scores_and_mask(blocks)
         covariance = self._host("score_covariance_")
         result = np.empty(len(scores))
         for pattern, rows in patterns(present):
-            views = [
-                view_columns(i, self._n_components) for i in np.flatnonzero(pattern)
-            ]
-            result[rows] = density(scores[rows], covariance, views)
+            seen = np.repeat(pattern, self._n_components)
+            result[rows] = function(
+                scores[np.ix_(rows, seen)], covariance[np.ix_(seen, seen)]
+            )
         return blocks.back(result)
 
     # ---- scikit-learn ----------------------------------------------------------------
@@ -534,15 +537,3 @@ def _correlations(A, B):
     product = np.linalg.norm(A, axis=0) * np.linalg.norm(B, axis=0)
     dot = np.einsum("ij,ij->j", A, B)
     return np.divide(dot, product, out=np.zeros_like(dot), where=product > 0)
-
-
-def _joint_density(scores, covariance, views):
-    """Log-density (n,) of the scores of some views, given by their columns."""
-    seen = np.r_[*views] if views else np.arange(0)
-    return log_density(scores[:, seen], covariance[np.ix_(seen, seen)])
-
-
-def _pointwise_information(scores, covariance, views):
-    """The same, less those of each view alone."""
-    alone = sum(_joint_density(scores, covariance, [view]) for view in views)
-    return _joint_density(scores, covariance, views) - alone

@@ -161,7 +161,6 @@ class CCAMapperCV(LinearMapper):
             ``scoring`` gives no number, or NaN in a fold of each candidate.
         """
         reader = open_door(self.views, X)
-        fixed = reader.is_fixed
         blocks = reader.fit(self, X, y)
         names = reader.names
         search = Search(
@@ -173,7 +172,7 @@ class CCAMapperCV(LinearMapper):
         )
         splits = check_cv(self.cv, y).split(X, y, groups)
         splits = read_splits(splits, blocks.n_rows)
-        folds = Folds(self._mapper, reader, blocks, X, y, splits, search, fixed=fixed)
+        folds = Folds(self._mapper, reader, blocks, X, y, splits, search)
         scores = np.stack([fold.scores() for fold in folds], axis=-1)
         results, best = self._ranked(search, scores)
         learned = folds.fit_whole(*np.unravel_index(best, search.shape))

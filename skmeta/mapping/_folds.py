@@ -13,6 +13,7 @@ from skmeta.core import path as paths
 from skmeta.core import patterns as pt
 from skmeta.core.cca import Source, dtype_eps, truncated
 from skmeta.core.projection import float_dtype
+from skmeta.core.whitening import is_slight
 from skmeta.mapping._by_view import by_view, is_shrinkage
 from skmeta.mapping._fit import (
     Learned,
@@ -158,16 +159,15 @@ class Part(NamedTuple):
 class Folds:
     """The folds of a fit: moments are formed once, and merged.
 
-    ``mapper`` makes an unfitted `CCAMapper` of a number of components and a shrinkage;
-    ``fixed`` says whether rows are read the same whatever rows were learned from.
+    ``mapper`` makes an unfitted `CCAMapper` of a number of components and a shrinkage.
     """
 
-    def __init__(self, mapper, reader, blocks, X, y, splits, search, *, fixed):
+    def __init__(self, mapper, reader, blocks, X, y, splits, search):
         self.mapper, self.reader, self.search = mapper, reader, search
         self.X, self.y = indexable(X, y)
         self.splits = splits
         self.whole = Part(blocks, reader.names, search.weights, None)
-        self.in_rows = fixed and not too_wide(blocks, reader.names)
+        self.in_rows = reader.is_fixed and not too_wide(blocks, reader.names)
         self.pieces = None
         if self.in_rows and _is_partition(splits, blocks.n_rows):
             self.pieces = [
@@ -197,20 +197,20 @@ class Folds:
         search, shell = self.search, self.mapper()
         X, y = self.part(train)
         reader = open_door(shell.views, X)
-        blocks = [reader.fit(shell, X, y)]
+        parts = [self._as_part(reader, reader.fit(shell, X, y), train)]
         reader.claim(shell, X)
         if search.scorer is None:
-            blocks.append(reader.read(shell, *self.part(test)))
-        parts = [
-            Part(b, reader.names, w if w is None else w[rows], None)
-            for b, w, rows in zip(
-                blocks, [search.weights] * 2, (train, test), strict=False
-            )
-        ]
+            held = reader.read(shell, *self.part(test))
+            parts.append(self._as_part(reader, held, test))
         moments = [None, None]
-        if not too_wide(blocks[0], reader.names):
+        if not too_wide(parts[0].blocks, reader.names):
             moments[: len(parts)] = [part.moments() for part in parts]
         return Fold(self, reader, train, test, parts, moments)
+
+    def _as_part(self, reader, blocks, rows):
+        weights = self.search.weights
+        weights = None if weights is None else weights[rows]
+        return Part(blocks, reader.names, weights, None)
 
     def part(self, rows):
         """Some of the rows, as they were given."""
@@ -309,10 +309,10 @@ class Fold:
         standardize = {
             n: search.options["standardize"][n] or shrinkage[n] == 0 for n in names
         }
-        slight = {n: c != "auto" and paths.is_slight(c) for n, c in shrinkage.items()}
+        slight = {n: c != "auto" and is_slight(c) for n, c in shrinkage.items()}
         found = self._path_of(standardize, slight)
         amounts = paths.amounts_at(found[0], shrinkage)
-        exact = {n: paths.is_slight(c) for n, c in zip(names, amounts, strict=True)}
+        exact = {n: is_slight(c) for n, c in zip(names, amounts, strict=True)}
         if exact != slight:
             found = self._path_of(standardize, exact)
         return *found, amounts

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta._compat import HasMethods, Interval, StrOptions, fit_context, num_rows
 from skmeta.core.distances import get_metric
 from skmeta.core.retrieval import mean_of_nearest, partner_ranks, top_k
+from skmeta.exceptions import check_count
 from skmeta.mapping._base import BaseMapper
 from skmeta.views._door import open_door
 
@@ -225,10 +226,7 @@ class CrossModalRetriever(MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         k = self.k if n_neighbors is None else n_neighbors
-        if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-            raise ValueError(
-                f"n_neighbors must be an integer of at least 1; got {k!r}."
-            )
+        check_count("n_neighbors", k)
         if k > len(self.gallery_ids_):
             raise ValueError(
                 f"Expected n_neighbors <= {len(self.gallery_ids_)}, the number of "

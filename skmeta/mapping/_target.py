@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import assert_all_finite
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import check_array
 
-from skmeta.views._rows import null_rows
+from skmeta.views._labels import read_labels
 
 # Losses that compare rows with y, and what they make of the estimator.
 REGRESSION, CLASSIFICATION = "mse", "cross_entropy"
@@ -31,22 +31,9 @@ class Target(NamedTuple):
 def read_classes(y, name, classes=None):
     """Class labels; ``classes`` are those known beforehand."""
     _check_there(y, name)
-    # As given: an array of a list has the NaN beside strings as the string "nan".
-    if (missing := null_rows(y)) is not None:
-        raise ValueError(
-            f"Input y contains NaN: row {int(np.argmax(missing))} has no label; drop "
-            "rows that have none."
-        )
-    y = column_or_1d(y, warn=True)
-    assert_all_finite(y, input_name="y")
-    try:
-        found, values = np.unique(y, return_inverse=True)
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in y})
-        raise ValueError(
-            f"The labels in y are of types {kinds}, which have no order; make them "
-            "all numbers or all strings, and drop rows that have none."
-        ) from error
+    found, values = read_labels(y, "y")
+    assert_all_finite(found, input_name="y")
+    y = found[values]
     check_classification_targets(y)
     if classes is None:
         classes = found

@@ -77,11 +77,8 @@ def fewest_components(cv_results):
     if np.isnan(mean).all():
         raise ValueError("No candidate has a score: each of them is NaN in some fold.")
     counts = np.array([_count(k) for k in cv_results[names[0]]])
-    n_splits = sum(
-        name.startswith("split") and name.endswith("_test_score") for name in cv_results
-    )
     best = int(np.nanargmax(mean))
-    error = _standard_error(cv_results["std_test_score"][best], n_splits)
+    error = standard_errors(cv_results)[best]
     within = mean >= mean[best] - error
     within[best] = True  # also where it is infinite
     fewest = within & (counts == counts[within].min())
@@ -100,12 +97,18 @@ def _count(n_components):
     return float(n_components)
 
 
-def _standard_error(deviation, n_splits):
-    """Of a mean over folds, given their deviation (n in its denominator).
+def standard_errors(cv_results, scoring="score"):
+    """Of each candidate's mean score (n_candidates,), as `fewest_components` has them.
 
     Infinite for one fold, of which nothing is known.
     """
-    if n_splits < 2:
-        return np.inf
-    of_sample = deviation * np.sqrt(n_splits / (n_splits - 1))
-    return of_sample * np.sqrt(1 / n_splits + 1 / (n_splits - 1))
+    n = sum(
+        name.startswith("split") and name.endswith(f"_test_{scoring}")
+        for name in cv_results
+    )
+    deviations = np.asarray(cv_results[f"std_test_{scoring}"], dtype=float)
+    if n < 2:
+        return np.full_like(deviations, np.inf)
+    # The deviation in cv_results_ has the number of folds in its denominator.
+    of_sample = deviations * np.sqrt(n / (n - 1))
+    return of_sample * np.sqrt(1 / n + 1 / (n - 1))

@@ -1,15 +1,13 @@
 """Splits of which the classes, or whole episodes, are the units."""
 
-from numbers import Integral
-
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length
 
 from skmeta.core.episodes import NONE, draw_episodes, eligible_tasks, pool_of
-from skmeta.exceptions import warn
-from skmeta.views._rows import null_rows
+from skmeta.exceptions import check_count, warn
+from skmeta.views._labels import read_labels
 
 
 class ClassDisjointKFold(BaseCrossValidator):
@@ -72,7 +70,7 @@ class ClassDisjointKFold(BaseCrossValidator):
         ValueError
             If there are fewer classes than folds, or y holds no labels.
         """
-        _check_count("n_splits", self.n_splits, least=2)
+        check_count("n_splits", self.n_splits, least=2)
         names, codes = _labels(X, y)
         if len(names) < self.n_splits:
             raise ValueError(
@@ -179,12 +177,12 @@ class EpisodeSplit(BaseCrossValidator):
             ("k_shot", 1),
             ("n_query", 1),
         ):
-            _check_count(name, getattr(self, name), least)
+            check_count(name, getattr(self, name), least)
         names, codes = _labels(X, y)
         tasks = None
         if groups is not None:
             check_consistent_length(y, groups)
-            tasks = _coded(groups, "groups")[1]
+            tasks = read_labels(groups, "groups")[1]
         pool = checked_pool(names, codes, tasks, self.n_way)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         episodes = draw_episodes(
@@ -243,7 +241,7 @@ def _labels(X, y):
     if y is None:
         raise ValueError("The labels y are needed to split by class; got None.")
     check_consistent_length(X, y)
-    names, codes = _coded(y, "y")
+    names, codes = read_labels(y, "y")
     # Few rows of many classes are what is expected here, and no sign of a regression.
     if names.dtype.kind in "fc" and not np.array_equal(names, np.round(names)):
         raise ValueError(
@@ -251,26 +249,3 @@ def _labels(X, y):
             "labels."
         )
     return names, codes
-
-
-def _coded(labels, name):
-    """Labels in order, and the place of each row's among them."""
-    # Looked for before there is an array, in which NaN beside strings reads "nan", and
-    # beside numbers that are objects spoils their order.
-    if (missing := null_rows(labels)) is not None:
-        raise ValueError(
-            f"{name} has no label for row {int(np.argmax(missing))}; leave such rows "
-            "out, or give them one."
-        )
-    try:
-        return np.unique(column_or_1d(labels), return_inverse=True)
-    except TypeError as error:
-        raise ValueError(
-            f"The labels of {name} cannot be put in order ({error}); give them one "
-            "type."
-        ) from error
-
-
-def _check_count(name, value, least):
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}; got {value}.")

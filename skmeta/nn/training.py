@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
@@ -317,23 +318,47 @@ def _training_forward(space, plan):
     it is in float32 that the encoders will be used. Convolutions on a GPU go the ways
     that give the same bits each time.
     """
-    cudnn = torch.backends.cudnn
     encoders = []
     if plan.precision != "float32" or plan.compile:
         encoders = list(dict.fromkeys(space.encoders))  # views may share one
     for encoder in encoders:
         encoder.forward = _forward(encoder, plan)  # the keys of state_dict stay
     try:
-        with cudnn.flags(
-            enabled=cudnn.enabled,
-            benchmark=False,
-            deterministic=True,
-            allow_tf32=cudnn.allow_tf32,
-        ):
+        on_gpu = next(space.parameters()).device.type == "cuda"
+        with SAME_BITS if on_gpu else nullcontext():
             yield
     finally:
         for encoder in encoders:
             del encoder.forward
+
+
+class _SameBits:
+    """While a fit is within, convolutions on a GPU give the same bits each time.
+
+    The switches are the process's: the first fit of several at a time sets them, and
+    the last puts them back as they were.
+    """
+
+    def __init__(self):
+        self.lock, self.n_within, self.before = threading.Lock(), 0, None
+
+    def __enter__(self):
+        cudnn = torch.backends.cudnn
+        with self.lock:
+            if self.n_within == 0:
+                self.before = cudnn.deterministic, cudnn.benchmark
+                cudnn.deterministic, cudnn.benchmark = True, False
+            self.n_within += 1
+
+    def __exit__(self, *error):
+        cudnn = torch.backends.cudnn
+        with self.lock:
+            self.n_within -= 1
+            if self.n_within == 0:
+                cudnn.deterministic, cudnn.benchmark = self.before
+
+
+SAME_BITS = _SameBits()
 
 
 def _forward(encoder, plan):

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._compat import to_host
-from skmeta.views._rows import null_rows
+from skmeta.views._labels import read_labels
 
 # The colours that can be told apart, the one of a last class included.
 MAX_CLASSES = 7
@@ -72,41 +72,18 @@ def check_views(wanted, names, *, n=None):
 
 def check_labels(labels, n_rows, *, limit=MAX_CLASSES):
     """One label a row: the labels as an array, and the classes in order."""
-    given, labels = labels, np.asarray(labels)
-    if labels.shape != (n_rows,):
+    if np.shape(labels) != (n_rows,):
         raise ValueError(
-            f"labels has shape {labels.shape}, but there are {n_rows} rows; labels "
+            f"labels has shape {np.shape(labels)}, but there are {n_rows} rows; labels "
             "are one per row."
         )
-    # As given: an array of a list has the NaN beside strings as the string "nan".
-    if (missing := null_rows(given)) is not None:
-        raise ValueError(
-            f"The label of row {int(np.argmax(missing))} is missing; leave such rows "
-            'out, or give them a label such as "unknown".'
-        )
-    try:
-        classes = np.unique(labels)
-    except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in labels})
-        raise ValueError(
-            f"labels are of types {kinds}, which have no order; make them all numbers "
-            "or all strings."
-        ) from error
+    classes, codes = read_labels(labels, "labels")
     if len(classes) > limit:
         raise ValueError(
             f"labels has {len(classes)} classes, and at most {limit} can be told apart "
             'in the picture; put the rarer ones together, for example as "other".'
         )
-    return labels, classes
-
-
-def check_limit(value, name, least=1):
-    """An integer of at least 1, or what is said."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(
-            f"{name} must be an integer of at least {least}; got {value!r}."
-        )
-    return int(value)
+    return classes[codes], classes
 
 
 def check_numbers(array, name, *, ndim=None):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from skmeta.exceptions import check_count
 from skmeta.plotting._checks import (
     check_components,
-    check_limit,
     check_mapper,
     named_loadings,
 )
@@ -133,7 +133,7 @@ class CorrelationCircleDisplay:
         CorrelationCircleDisplay
             The display itself.
         """
-        n_labels = check_limit(n_labels, "n_labels", least=0)
+        n_labels = check_count("n_labels", n_labels, least=0)
         ax = open_axes(self, ax, (5.4, 5.2))
         angle = np.linspace(0, 2 * np.pi, 361)
         for radius, style in ((1.0, "-"), (np.sqrt(0.5), "--")):

@@ -7,9 +7,9 @@ import numpy as np
 from skmeta._compat import to_host
 from skmeta.core.distances import unit_rows
 from skmeta.core.gaussian import regression
+from skmeta.exceptions import check_count
 from skmeta.plotting._checks import (
     check_labels,
-    check_limit,
     check_mapper,
     check_numbers,
     check_views,
@@ -119,7 +119,7 @@ class CrossViewHeatmapDisplay:
         """
         import_matplotlib(f"{cls.__name__}.from_estimator")
         check_mapper(mapper, cls.__name__, "transform_views")
-        max_rows = check_limit(max_rows, "max_rows")
+        max_rows = check_count("max_rows", max_rows)
         mapped = {n: to_host(Z) for n, Z in mapper.transform_views(X, y).items()}
         first, second = check_views(views, mapped, n=2)
         Z = [mapped[first], mapped[second]]
@@ -180,7 +180,7 @@ class CrossViewHeatmapDisplay:
         """
         import_matplotlib(f"{cls.__name__}.from_columns")
         check_mapper(mapper, cls.__name__, "loadings_")
-        n_columns = check_limit(n_columns, "n_columns")
+        n_columns = check_count("n_columns", n_columns)
         loadings, names = named_loadings(mapper, views, feature_names, n=2)
         first, second = loadings
         values = _implied_correlations(mapper, loadings)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from skmeta.exceptions import check_count
 from skmeta.plotting._checks import (
     check_components,
-    check_limit,
     check_mapper,
     named_loadings,
 )
@@ -110,7 +110,7 @@ class LoadingsDisplay:
                 f"{len(components)} components are too many to be told apart; at most "
                 f"{len(HATCHES)} are drawn beside each other."
             )
-        n_columns = check_limit(n_columns, "n_columns")
+        n_columns = check_count("n_columns", n_columns)
         every, names = named_loadings(mapper, views, feature_names)
         loadings, shown = {}, {}
         for view, array in every.items():

@@ -9,6 +9,7 @@ from sklearn.model_selection import GroupKFold, KFold, check_cv, cross_val_score
 from sklearn.utils import check_random_state
 
 from skmeta._compat import num_rows
+from skmeta.mapping._folds import read_splits
 from skmeta.plotting._style import (
     COLOURS,
     LINES,
@@ -128,12 +129,8 @@ class PairsCurveDisplay:
         """
         import_matplotlib(f"{cls.__name__}.from_estimator")
         random = check_random_state(random_state)
-        splits = [
-            (random.permutation(_row_numbers(train)), _row_numbers(test))
-            for train, test in _splits(cv, X, y, groups, random)
-        ]
-        if not splits:
-            raise ValueError("cv gives no split; at least one is needed.")
+        splits = read_splits(_splits(cv, X, y, groups, random), num_rows(X))
+        splits = [(random.permutation(train), test) for train, test in splits]
         sizes = _check_sizes(n_pairs, min(len(train) for train, _ in splits))
         scores = cross_val_score(
             clone(estimator),
@@ -207,12 +204,6 @@ def _splits(cv, X, y, groups, random):
         cv = folds(cv, shuffle=True, random_state=random)
     labels = None if y is None or np.ndim(y) > 1 else y
     return check_cv(cv).split(rows, labels, groups)
-
-
-def _row_numbers(rows):
-    """Rows of a split as numbers, also where it is a mask."""
-    rows = np.asarray(rows)
-    return np.flatnonzero(rows) if rows.dtype.kind == "b" else rows
 
 
 def _apart(sizes, share=0.06):

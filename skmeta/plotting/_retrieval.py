@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmeta._compat import num_rows
-from skmeta.plotting._checks import check_limit
+from skmeta.exceptions import check_count
 from skmeta.plotting._items import check_item, check_items, draw_item
 from skmeta.plotting._style import COLOURS, QUIET, import_matplotlib, open_axes
 
@@ -148,7 +148,7 @@ class RetrievalDisplay:
                 "mapper)) takes a fitted mapper as it is."
             )
         check_is_fitted(retriever)
-        n, n_hits = num_rows(queries), check_limit(n_hits, "n_hits")
+        n, n_hits = num_rows(queries), check_count("n_hits", n_hits)
         if n > MAX_QUERIES:
             raise ValueError(
                 f"{n} queries are too many for one sheet, which holds {MAX_QUERIES}; "

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from skmeta.model_selection._rules import standard_errors
 from skmeta.plotting._style import (
     COLOUR_MAP,
     COLOURS,
@@ -30,7 +31,7 @@ class SearchSurfaceDisplay:
     means : ndarray of shape (n_x,) or (n_y, n_x)
         Mean test scores; NaN where nothing was tried.
     errors : ndarray of the same shape, default=None
-        Their standard errors over folds.
+        Their standard errors, as `fewest_components` has them.
     x_name : str, default="x"
     y : list, default=None
         Values of the second parameter.
@@ -274,12 +275,11 @@ def _scores(results, scoring):
         asked = "several scores, so name one" if scoring is None else f"no {scoring!r}"
         raise ValueError(f"The search has {asked}: scoring= takes one of {known}.")
     means = np.asarray(results[f"mean_test_{name}"], dtype=float)
-    deviations = results.get(f"std_test_{name}")
-    folds = sum(f"split{i}_test_{name}" in results for i in range(10_000))
-    if deviations is None or folds < 2:
-        return means, np.zeros_like(means), _title(name)
-    # The deviation in cv_results_ has the number of folds in its denominator.
-    return means, np.asarray(deviations, dtype=float) / np.sqrt(folds - 1), _title(name)
+    errors = np.zeros_like(means)
+    if f"std_test_{name}" in results:
+        errors = standard_errors(results, name)
+        errors[np.isinf(errors)] = 0.0  # of one fold nothing is known
+    return means, errors, _title(name)
 
 
 def _title(name):

@@ -5,10 +5,10 @@ from itertools import compress
 import numpy as np
 
 from skmeta._compat import to_host
+from skmeta.exceptions import check_count
 from skmeta.plotting._checks import (
     check_components,
     check_labels,
-    check_limit,
     check_mapper,
     check_views,
 )
@@ -122,7 +122,7 @@ class SharedSpaceDisplay:
         import_matplotlib(f"{cls.__name__}.from_estimator")
         check_mapper(mapper, cls.__name__, "transform_views")
         components = check_components(components, len(mapper.correlations_), n=2)
-        max_rows = check_limit(max_rows, "max_rows")
+        max_rows = check_count("max_rows", max_rows)
         mapped = {n: to_host(Z) for n, Z in mapper.transform_views(X, y).items()}
         n_rows = len(next(iter(mapped.values())))
         if labels is not None:

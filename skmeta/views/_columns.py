@@ -46,6 +46,8 @@ class ColumnsReader:
             )
         self.names = tuple(name for name, _, _ in self.specs)
         check_names(self.names)
+        # Whether rows are read the same whatever rows were learned from.
+        self.is_fixed = all(_is_fixed(transformer) for _, transformer, _ in self.specs)
 
     def fit(self, estimator, X, y=None, *, min_rows=2):
         """Fit each view's transformer and read the training rows."""
@@ -81,11 +83,6 @@ class ColumnsReader:
         self.specs = None
         self.n_features = {n: array.shape[1] for n, (array, _) in checked.items()}
         return make_blocks(checked, num_rows(X))
-
-    @property
-    def is_fixed(self):
-        """Whether rows are read the same whatever rows were learned from."""
-        return all(_is_fixed(transformer) for _, transformer, _ in self.specs)
 
     def check_streams(self):
         """Raise if a transformer learns from rows: pieces would not add up."""

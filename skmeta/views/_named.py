@@ -22,6 +22,8 @@ from skmeta.views._views import Views
 class ViewsReader:
     """``fit(views)``: the views come ready."""
 
+    is_fixed = True  # rows are read the same whatever rows were learned from
+
     shapes = None  # of entries that are no rows of numbers, by view
 
     def __init__(self, X):
@@ -36,11 +38,6 @@ class ViewsReader:
         self.n_features = {n: array.shape[1] for n, (array, _) in checked.items()}
         self.columns = {n: column_names(X[n]) for n in self.names}
         return make_blocks(checked, len(X))
-
-    @property
-    def is_fixed(self):
-        """Rows are read the same whatever rows were learned from."""
-        return True
 
     def check_streams(self):
         """Nothing is learned but widths."""

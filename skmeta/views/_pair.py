@@ -22,6 +22,8 @@ PAIR = ("X", "Y")  # names of the views in fit(X, Y)
 class PairReader:
     """``fit(X, Y)``: Y stands in the y slot and is the second view."""
 
+    is_fixed = True  # rows are read the same whatever rows were learned from
+
     names = PAIR
     shapes = None  # of entries that are no rows of numbers, by view
 
@@ -43,11 +45,6 @@ class PairReader:
         self.n_features = {"X": first[0].shape[1], "Y": second[0].shape[1]}
         self.columns = {"X": column_names(X), "Y": column_names(y)}
         return self._pair(X, first, y, second)
-
-    @property
-    def is_fixed(self):
-        """Rows are read the same whatever rows were learned from."""
-        return True
 
     def check_streams(self):
         """Nothing is learned but widths."""

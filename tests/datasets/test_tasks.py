@@ -58,14 +58,15 @@ def test_the_seed_is_all_there_is():
 
 
 @pytest.mark.parametrize(
-    ("call", "match"),
+    ("call", "name", "least", "given"),
     [
-        (lambda: make_sinusoid_tasks(0), "n_tasks is 0, expected an integer of at"),
-        (lambda: make_sinusoid_tasks(3, 1.5), "n_per_task is 1.5"),
-        (lambda: make_few_shot_tasks(True), "n_classes is True"),
-        (lambda: make_few_shot_tasks(n_features=5), "integer of at least 6"),
+        (lambda: make_sinusoid_tasks(0), "n_tasks", 1, "0"),
+        (lambda: make_sinusoid_tasks(3, 1.5), "n_per_task", 1, "1.5"),
+        (lambda: make_few_shot_tasks(True), "n_classes", 1, "True"),
+        (lambda: make_few_shot_tasks(n_features=5), "n_features", 6, "5"),
     ],
 )
-def test_bad_counts(call, match):
-    with pytest.raises(ValueError, match=match):
+def test_bad_counts(call, name, least, given):
+    expected = f"{name} must be an integer of at least {least}; got {given}."
+    with pytest.raises(ValueError, match=expected):
         call()

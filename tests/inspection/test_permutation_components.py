@@ -406,7 +406,9 @@ def test_groups_without_a_label(groups):
 
 def test_groups_of_mixed_types():
     mixed = np.array([1, "b"] * 50, dtype=object)
-    with pytest.raises(TypeError, match=r"types \['int', 'str'\], which have no order"):
+    with pytest.raises(
+        ValueError, match=r"types \['int', 'str'\], which have no order"
+    ):
         run(*arrays(), groups=mixed)
 
 

@@ -109,3 +109,9 @@ def test_equal_correlations_descend_but_for_rounding():
         X = rng.normal(size=(60, 6))
         mapper = CCAMapper(shrinkage=0).fit(X, X @ rng.normal(size=(6, 6)))
         assert_allclose(wilks_test(mapper).correlations, np.ones(6))
+
+
+def test_a_mapper_knows_its_views():
+    mapper = CCAMapper(shrinkage=0).fit(*load_linnerud(return_X_y=True))
+    with pytest.raises(ValueError, match="p=3 and q=None are given beside a mapper"):
+        wilks_test(mapper, p=3)

@@ -243,7 +243,10 @@ def test_weights_of_alignment(weight):
 
 @pytest.mark.parametrize(
     ("label", "match"),
-    [(None, "row 4 has no label"), (3, "labels in y are of types")],
+    [
+        (None, "y has no label for row 4"),
+        (3, r"y has labels of types \['int', 'str'\]"),
+    ],
 )
 def test_labels_that_have_no_order(label, match):
     y = np.array(["a", "b"] * 30, dtype=object)

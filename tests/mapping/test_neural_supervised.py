@@ -159,7 +159,7 @@ def test_without_views_a_target_would_be_the_second_view(loss):
         (np.zeros(60), "supcon", "one class, 0.0"),
         (np.linspace(0, 1, 60), "cross_entropy", "continuous"),
         (np.r_[np.nan, np.zeros(59)], "mse", "NaN"),
-        ([np.nan, "a", "b"] * 20, "cross_entropy", "NaN: row 0 has no label"),
+        ([np.nan, "a", "b"] * 20, "cross_entropy", "y has no label for row 0"),
         (np.arange(59), "mse", "60 rows, but y has 59"),
     ],
 )

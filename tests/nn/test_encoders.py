@@ -91,6 +91,21 @@ def test_fault_36_nothing_is_drawn_from_the_global_generator():
     assert torch.equal(first(X), first(X))
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.999])
+@pytest.mark.parametrize("shape", [(40_000,), (399, 101), (7,), (0, 4)])
+def test_dropout_drops_its_share_entry_by_entry(share, shape):
+    drop = encoders.Dropout(share, torch.Generator().manual_seed(0))
+    kept = drop(torch.ones(shape)) != 0
+    assert kept.shape == shape
+    n = max(1, kept.numel())
+    tolerance = 4 * (share * (1 - share) / n) ** 0.5 + 2**-16
+    if kept.numel():
+        assert kept.float().mean().item() == pytest.approx(1 - share, abs=tolerance)
+    if kept.ndim == 2 and n > 100:  # neighbours, drawn from one number, know nothing
+        pairs = (kept[:, 1:] & kept[:, :-1]).float().mean().item()
+        assert pairs == pytest.approx((1 - share) ** 2, abs=tolerance)
+
+
 def test_dropout_keeps_the_mean():
     drop = encoders.Dropout(0.3, torch.Generator().manual_seed(0))
     H = drop(torch.ones(20_000))
