@@ -95,28 +95,36 @@ def test_an_estimator_that_is_no_mapper_is_told_what_it_lacks(make, simple):
         make(simple)
 
 
-@pytest.mark.parametrize("name", plotting.__all__)
-def test_without_matplotlib_the_remedy_is_named(name):
-    constructor = "from_search" if "Search" in name else "from_estimator"
-    arguments = "None, None, gallery_items=[]" if name == "RetrievalDisplay" else "None"
-    if name == "PairsCurveDisplay":
-        arguments = "None, None"
-    if name in ("SharedSpaceDisplay", "CrossViewHeatmapDisplay"):
-        arguments = "None, None"
-    code = f"""
+WITHOUT_MATPLOTLIB = """
 import sys
+
 class NotInstalled:
     def find_spec(name, path, target=None):
         if name == "matplotlib":
             raise ModuleNotFoundError(name)
+
 sys.meta_path.insert(0, NotInstalled)
-from skmeta.plotting import {name}
-try:
-    {name}.{constructor}({arguments})
-except ImportError as error:
-    print(error)
+from skmeta import plotting
+
+for name in plotting.__all__:
+    display = getattr(plotting, name)
+    make = getattr(display, "from_search", None) or display.from_estimator
+    given = [None] * (1 + (name in ("PairsCurveDisplay", "SharedSpaceDisplay",
+                                    "CrossViewHeatmapDisplay", "RetrievalDisplay")))
+    options = {"gallery_items": []} if name == "RetrievalDisplay" else {}
+    try:
+        make(*given, **options)
+    except ImportError as error:
+        print(error)
 """
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True)
-    said = process.stdout.decode()
-    assert f"{name}.{constructor} requires matplotlib" in said, process.stderr
-    assert "pip install" in said
+
+
+def test_without_matplotlib_the_remedy_is_named():
+    command = [sys.executable, "-c", WITHOUT_MATPLOTLIB]
+    process = subprocess.run(command, capture_output=True, text=True)
+    said = process.stdout.splitlines()
+    assert len(said) == len(plotting.__all__), process.stderr
+    for name, line in zip(plotting.__all__, said, strict=True):
+        constructor = "from_search" if "Search" in name else "from_estimator"
+        assert f"{name}.{constructor} requires matplotlib" in line
+        assert "pip install" in line
