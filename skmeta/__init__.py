@@ -1,4 +1,4 @@
-"""Shared spaces for several modalities of the same rows, as scikit-learn estimators.
+"""Shared spaces for several modalities, and learning from few rows, in scikit-learn.
 
 A name below loads its module when it is first asked for: ``import skmeta`` itself
 costs nothing and brings in no optional library.
@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the two tables
     from skmeta import (
         datasets,
         exceptions,
+        few_shot,
         inspection,
         mapping,
         metrics,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the two tables
         plotting,
         views,
     )
+    from skmeta.few_shot import MetricFewShotClassifier, adapt
     from skmeta.mapping import (
         CCAMapper,
         CCAMapperCV,
@@ -33,6 +35,7 @@ __version__ = "0.1.0.dev0"
 _SUBMODULES = (
     "datasets",
     "exceptions",
+    "few_shot",
     "inspection",
     "mapping",
     "metrics",
@@ -45,8 +48,10 @@ _NAMES = {
     "CCAMapper": "skmeta.mapping",
     "CCAMapperCV": "skmeta.mapping",
     "CrossModalRetriever": "skmeta.mapping",
+    "MetricFewShotClassifier": "skmeta.few_shot",
     "NeuralSharedSpaceMapper": "skmeta.mapping",
     "Views": "skmeta.views",
+    "adapt": "skmeta.few_shot",
     "load": "skmeta.persistence",
     "save": "skmeta.persistence",
 }

@@ -2,6 +2,7 @@
 
 import numpy as np
 from sklearn import config_context, get_config
+from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.base import _fit_context as fit_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils._array_api import (
@@ -57,6 +58,7 @@ __all__ = [
     "check_feature_names_in",
     "check_same_namespace",
     "check_sample_weight",
+    "clone_parametrized",
     "fit_context",
     "foreign_namespace",
     "move_to",

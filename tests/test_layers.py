@@ -30,12 +30,14 @@ LAYERS = {
     "core": Layer((), "functions on arrays: knows no estimator and no container"),
     "views": Layer(GROUND[:3], "the one door through which X comes in"),
     "nn": Layer(("_progress", "_file", "exceptions", "core"), "alone imports torch"),
-    "metrics": Layer(GROUND, "judges whatever has transform"),
     "datasets": Layer(
         ("exceptions", "views"), "what it returns are Views; it fits nothing"
     ),
     "model_selection": Layer(
         GROUND, "splits rows into folds, and chooses among candidates"
+    ),
+    "metrics": Layer(
+        (*GROUND, "model_selection"), "judges whatever has transform, or adapt"
     ),
     "mapping": Layer(
         (*GROUND, "_progress", "nn", "metrics", "model_selection"),

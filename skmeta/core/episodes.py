@@ -163,3 +163,25 @@ def draw_subsets(sizes, k, rng):
     keys = rng.random(drawn.shape)
     keys[drawn == NONE] = 2.0
     return np.take_along_axis(drawn, keys.argsort(axis=1), axis=1)
+
+
+class Trial(NamedTuple):
+    """One episode: row numbers, and the places of their classes in it."""
+
+    support: np.ndarray  # (n_support,)
+    support_codes: np.ndarray  # (n_support,) 0 to n_classes - 1
+    query: np.ndarray  # (n_query,)
+    query_codes: np.ndarray  # (n_query,)
+    n_classes: int
+
+
+def trials(episodes):
+    """Yield each of the episodes as a `Trial`."""
+    n_classes = (episodes.classes != NONE).sum(axis=1)
+    parts = []
+    for rows in (episodes.support, episodes.query):
+        there = rows != NONE
+        place = np.broadcast_to(np.arange(rows.shape[1])[:, None], rows.shape[1:])
+        parts.append([(r[m], place[m]) for r, m in zip(rows, there, strict=True)])
+    for (support, own), (query, asked), k in zip(*parts, n_classes, strict=True):
+        yield Trial(support, own, query, asked, int(k))

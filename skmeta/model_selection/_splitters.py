@@ -71,7 +71,7 @@ class ClassDisjointKFold(BaseCrossValidator):
             If there are fewer classes than folds, or y holds no labels.
         """
         check_count("n_splits", self.n_splits, least=2)
-        names, codes = _labels(X, y)
+        names, codes = read_split_labels(X, y)
         if len(names) < self.n_splits:
             raise ValueError(
                 f"n_splits={self.n_splits} folds without a class in common need as "
@@ -178,7 +178,7 @@ class EpisodeSplit(BaseCrossValidator):
             ("n_query", 1),
         ):
             check_count(name, getattr(self, name), least)
-        names, codes = _labels(X, y)
+        names, codes = read_split_labels(X, y)
         tasks = None
         if groups is not None:
             check_consistent_length(y, groups)
@@ -236,7 +236,7 @@ def checked_pool(names, codes, tasks, n_way):
     return pool
 
 
-def _labels(X, y):
+def read_split_labels(X, y):
     """Names (n_classes,) and codes (n_rows,) of labels."""
     if y is None:
         raise ValueError("The labels y are needed to split by class; got None.")

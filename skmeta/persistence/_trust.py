@@ -12,15 +12,22 @@ from sklearn import feature_selection, metrics
 
 # skmeta's own: estimators, scorers, the readers of views, what is kept of rows.
 OWN = (
+    "skmeta.core.calibration.Table",
+    "skmeta.core.classes.Axes",
     "skmeta.core.convnet.ConvNetwork",
     "skmeta.core.moments.Moments",
     "skmeta.core.network.Layer",
     "skmeta.core.network.Network",
+    "skmeta.few_shot._embedding.Embedding",
+    "skmeta.few_shot._held_out.Calibration",
+    "skmeta.few_shot._metric.MetricFewShotClassifier",
     "skmeta.mapping._cca.CCAMapper",
     "skmeta.mapping._cca_cv.CCAMapperCV",
     "skmeta.mapping._neural.NeuralSharedSpaceMapper",
     "skmeta.mapping._retriever.CrossModalRetriever",
-    "skmeta.metrics.RetrievalScorer",
+    "skmeta.metrics.RetrievalScorer",  # until it moved
+    "skmeta.metrics._episodic.EpisodicScorer",
+    "skmeta.metrics._retrieval.RetrievalScorer",
     "skmeta.model_selection._rules.fewest_components",
     "skmeta.model_selection._splitters.ClassDisjointKFold",
     "skmeta.model_selection._splitters.EpisodeSplit",

@@ -1,0 +1,118 @@
+"""Rows by class: means, the spread within classes and between them.
+
+References
+----------
+Searle, Casella & McCulloch (1992), "Variance components", section 3.6 (the analysis of
+variance estimator with unequal numbers of rows).
+Ioffe (2006), "Probabilistic linear discriminant analysis", ECCV.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh
+
+from skmeta.core.whitening import oas_shrinkage, shrink
+
+
+class ClassMoments(NamedTuple):
+    """Covariances within classes and between their means."""
+
+    mean: np.ndarray  # (n_features,): of the classes' means
+    scales: np.ndarray  # (n_features,): 1 / deviation within classes; 0 without any
+    within: np.ndarray  # (n_features, n_features), of rows times the scales
+    between: np.ndarray  # the same of the classes' means: B + W / n
+    degrees: float  # of freedom of ``within``: rows less classes
+    n_classes: int
+    rows_per_class: float  # n for which ``between`` is B + W / n
+
+
+def class_means(rows, codes, n_classes):
+    """Means (n_classes, n_features) and counts (n_classes,); each class has rows."""
+    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes, minlength=n_classes)
+    starts = np.cumsum(counts) - counts
+    sums = np.add.reduceat(rows[order], starts, axis=0, dtype=np.float64)
+    return sums / counts[:, None], counts
+
+
+def class_moments(rows, codes, n_classes):
+    """The moments of rows (n_rows, n_features) by class, each class weighing the same.
+
+    Columns are brought to unit variance within classes, so that units do not count.
+    """
+    rows = rows.astype(np.float64)
+    means, counts = class_means(rows, codes, n_classes)
+    centred = rows - means[codes]
+    degrees = len(rows) - n_classes
+    squares = np.einsum("ij,ij->j", centred, centred)
+    deviation = np.sqrt(squares / max(degrees, 1))
+    varies = deviation > 1e-12 * np.abs(rows).max(axis=0, initial=0.0)
+    scales = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
+    centred *= scales
+    mean = means.mean(axis=0)
+    spread = (means - mean) * scales
+    return ClassMoments(
+        mean,
+        scales,
+        centred.T @ centred / max(degrees, 1),
+        spread.T @ spread / max(n_classes - 1, 1),
+        degrees,
+        n_classes,
+        1.0 / np.mean(1.0 / counts),  # the mean over classes of W / n_i
+    )
+
+
+class Axes(NamedTuple):
+    """Coordinates in which rows of a class have unit variance and no correlation."""
+
+    mean: np.ndarray  # (n_features,)
+    weights: np.ndarray  # (n_features, n_axes)
+    between: np.ndarray  # (n_axes,): variance of the classes' means, descending
+
+
+def discriminant_axes(moments, shrinkage="auto", n_axes=None):
+    """Diagonalise the covariances within and between classes at once.
+
+    Parameters
+    ----------
+    moments : ClassMoments
+    shrinkage : float or "auto"
+        Of the covariance within classes towards the identity; "auto" is OAS.
+    n_axes : int or None
+        Those along which the classes differ most.
+
+    Returns
+    -------
+    Axes
+    """
+    varies = moments.scales > 0
+    within = moments.within[np.ix_(varies, varies)]
+    between = moments.between[np.ix_(varies, varies)]
+    p = len(within)
+    if shrinkage == "auto":
+        shrinkage = oas_shrinkage(
+            max(moments.degrees, 1), p, np.trace(within), np.sum(within**2)
+        )
+    # A direction without any variance is not more certain than rounding allows.
+    values, vectors = eigh(between, shrink(within, max(shrinkage, 1e-8)))
+    values, vectors = values[::-1][:n_axes], vectors[:, ::-1][:, :n_axes]
+    weights = np.zeros((len(moments.mean), vectors.shape[1]))
+    weights[varies] = moments.scales[varies, None] * vectors
+    # The means of n rows vary by 1 / n around those of their classes.
+    variance = np.maximum(values - 1.0 / moments.rows_per_class, 0.0)
+    return Axes(moments.mean, weights, variance)
+
+
+def reliable_axes(axes):
+    """The axes, each shrunk by what a class's mean tells of a row along it.
+
+    A row and another of the same class correlate by B / (B + 1) along an axis: squared
+    distances weighted by it see nothing of the axes along which classes do not differ.
+    """
+    reliability = axes.between / (axes.between + 1.0)
+    kept = reliability > 0
+    if not kept.any():  # nothing tells the classes apart
+        return axes
+    root = np.sqrt(reliability[kept])
+    return Axes(axes.mean, axes.weights[:, kept] * root, axes.between[kept])

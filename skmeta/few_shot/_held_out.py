@@ -1,0 +1,176 @@
+"""Episodes of held-out classes: what to choose by, and how sure to be."""
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from skmeta.core.calibration import Table, best_temperature, log_loss
+from skmeta.core.episodes import draw_episodes, eligible_tasks, pool_of, trials
+from skmeta.core.heads import HEADS, answer, learn
+
+# Fewer classes are not dealt into folds: what is learned of them is judged on them.
+MIN_CLASSES_TO_FOLD = 6
+N_FOLDS = 3
+
+# Where temperatures are found, as far as there are rows and classes.
+SHOTS = (1, 5, 20)
+WAYS = (2, 5, 20)
+N_CALIBRATION = 30  # episodes at each number of shots and ways
+N_CALIBRATION_QUERIES = 5  # rows of a class
+MAX_TEMPERATURE_STEPS = 5  # of a head whose predictions depend on the temperature
+
+PENALTIES = (0.01, 0.1, 1.0, 10.0)
+
+
+class Fold(NamedTuple):
+    """Embedded rows of classes, and what a head is given about others."""
+
+    Z: np.ndarray  # (n_rows, n_components)
+    pool: object  # `Pool` of rows of Z
+    given: object  # `Given`
+
+
+def class_folds(codes, n_classes, rng):
+    """Yield masks (n_rows,) of the rows that are held out, class by class.
+
+    All rows, once, where there are too few classes.
+    """
+    if n_classes < MIN_CLASSES_TO_FOLD:
+        yield np.ones(len(codes), bool)
+        return
+    fold = np.empty(n_classes, np.intp)
+    fold[rng.permutation(n_classes)] = np.arange(n_classes) % N_FOLDS
+    for i in range(N_FOLDS):
+        yield fold[codes] == i
+
+
+def held_pool(codes, tasks, held, n_way=2):
+    """The `Pool` of held-out rows, or None where no episode can be made of them."""
+    rows = np.flatnonzero(held)
+    pool = pool_of(codes[rows], None if tasks is None else tasks[rows])
+    if len(pool.counts) == 0 or len(eligible_tasks(pool, n_way)) == 0:
+        return None
+    return pool
+
+
+def logits_of(head, Z, trial, given):
+    """Logits (n_query, n_classes) after learning the trial's support."""
+    state = learn(head, Z[trial.support], trial.support_codes, trial.n_classes, given)
+    return answer(head, state, Z[trial.query], given)
+
+
+def accuracies(head, fold, n_episodes, n_way, k_shot, n_query, rng):
+    """Accuracy (n_episodes,) of episodes of a fold."""
+    drawn = draw_episodes(fold.pool, n_episodes, n_way, k_shot, n_query, rng)
+    return np.array(
+        [
+            np.mean(
+                logits_of(head, fold.Z, trial, fold.given).argmax(axis=1)
+                == trial.query_codes
+            )
+            for trial in trials(drawn)
+        ]
+    )
+
+
+class Calibration(NamedTuple):
+    """What makes probabilities of logits."""
+
+    penalty: float  # of a head that has one
+    temperatures: Table
+
+
+def calibrate(name, folds, penalty, n_way, k_shot, rng):
+    """The penalty of least log-loss, and temperatures by shots and ways.
+
+    Parameters
+    ----------
+    name : str
+        Of `HEADS`.
+    folds : list of Fold
+    penalty : float or "auto"
+    n_way, k_shot : int
+        Numbers at which temperatures are found beside those of `WAYS` and `SHOTS`.
+    rng : numpy.random.Generator
+    """
+    head = HEADS[name]
+    shots, ways = _grid(folds, n_way, k_shot)
+    drawn = {
+        (i, j): _draw(folds, k, n, rng)
+        for (i, k), (j, n) in product(enumerate(shots), enumerate(ways))
+    }
+    penalties = PENALTIES if penalty == "auto" and head.uses_penalty else (penalty,)
+    if not head.uses_penalty:
+        penalties = (1.0,)
+    best = None
+    for value in penalties:
+        found = {cell: _temperature(head, part, value) for cell, part in drawn.items()}
+        loss = np.mean([loss for _, loss in found.values()])
+        if best is None or loss < best[0]:
+            best = loss, value, found
+    _, penalty, found = best
+    temperatures = np.empty((len(shots), len(ways)))
+    for cell, (temperature, _) in found.items():
+        temperatures[cell] = temperature
+    return Calibration(penalty, Table(np.array(shots), np.array(ways), temperatures))
+
+
+def _draw(folds, k_shot, n_way, rng):
+    """Pairs of a fold and one of its trials."""
+    n = -(-N_CALIBRATION // len(folds))
+    return [
+        (fold, trial)
+        for fold in folds
+        for trial in trials(
+            draw_episodes(fold.pool, n, n_way, k_shot, N_CALIBRATION_QUERIES, rng)
+        )
+    ]
+
+
+def _temperature(head, drawn, penalty):
+    """The best temperature for some trials, and its loss."""
+    codes = [trial.query_codes for _, trial in drawn]
+
+    def logits(temperature):
+        return [
+            logits_of(
+                head,
+                fold.Z,
+                trial,
+                fold.given._replace(temperature=temperature, penalty=penalty),
+            )
+            for fold, trial in drawn
+        ]
+
+    best, loss = best_temperature(logits(1.0), codes)
+    if not head.soft:
+        return best, loss
+    # The temperature is inside: each is tried, by steps of less and less.
+    log_best, step = np.log(best), np.log(4.0)
+    losses = {log_best: _loss(logits(best), codes)}
+    for _ in range(MAX_TEMPERATURE_STEPS):
+        for other in (log_best - step, log_best + step):
+            if other not in losses:
+                losses[other] = _loss(logits(np.exp(other)), codes)
+        nearest = min(losses, key=losses.get)
+        if nearest == log_best:
+            step /= 2
+        log_best = nearest
+    return float(np.exp(log_best)), losses[log_best]
+
+
+def _loss(logits, codes):
+    losses = [log_loss(*pair) for pair in zip(logits, codes, strict=True)]
+    return float(np.average(losses, weights=[len(c) for c in codes]))
+
+
+def _grid(folds, n_way, k_shot):
+    """Numbers of shots and ways at which episodes can be drawn."""
+    counts = np.concatenate([fold.pool.counts for fold in folds])
+    most_shots = max(1, int(np.median(counts)) - 1)
+    most_ways = max(2, min(int(fold.pool.n_classes.max()) for fold in folds))
+    return (
+        sorted({min(k, most_shots) for k in (*SHOTS, k_shot)}),
+        sorted({min(n, most_ways) for n in (*WAYS, n_way)}),
+    )
