@@ -1,0 +1,160 @@
+"""Training a `Learner`, adapting it, and what is said where that diverges."""
+
+import numpy as np
+import torch
+
+from skmeta.nn.training import train
+
+
+class Objective:
+    """The mean loss of a batch of tasks, for `skmeta.nn.training.train`.
+
+    Graphs of ``task_chunk_size`` tasks are in memory at a time; the gradient is that of
+    all tasks.
+
+    Parameters
+    ----------
+    losses : callable
+        ``(space, tasks) -> (n_tasks,)``.
+    task_chunk_size : int or None
+    """
+
+    def __init__(self, losses, task_chunk_size=None):
+        self.losses, self.task_chunk_size = losses, task_chunk_size
+        self.last = None
+
+    def __call__(self, space, tasks):
+        """The loss, a tensor with a gradient."""
+        self.last = tasks
+        n, size = len(tasks), self.task_chunk_size or len(tasks)
+        if size >= n:
+            return self.losses(space, tasks).mean()
+        params = [p for p in space.parameters() if p.requires_grad]
+        total, sums = 0.0, None
+        for start in range(0, n, size):
+            loss = self.losses(space, tasks.some(start, start + size)).sum() / n
+            found = torch.autograd.grad(loss, params, allow_unused=True)
+            total = total + loss.detach()
+            sums = found if sums is None else list(map(_plus, sums, found))
+        return _Known.apply(total, sums, *params)
+
+
+def _plus(a, b):
+    return b if a is None else a if b is None else a + b
+
+
+class _Known(torch.autograd.Function):
+    """A value whose gradient is known already."""
+
+    @staticmethod
+    def forward(ctx, value, gradients, *params):
+        ctx.gradients = gradients
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, share):
+        return None, None, *(None if g is None else g * share for g in ctx.gradients)
+
+
+def meta_train(
+    learner, data, plan, rng, *, n_updates, task_chunk_size=None, score=None, **options
+):
+    """Train a learner in place; an epoch is ``n_updates`` meta-updates.
+
+    Parameters
+    ----------
+    learner : Learner
+    data : EpisodeData
+    plan : Plan
+        Its ``batch_size`` is the number of tasks of a meta-update.
+    rng : numpy.random.Generator
+        Draws all tasks.
+    n_updates : int
+    task_chunk_size : int or None, default=None
+    score : callable or None
+    **options
+        What else `skmeta.nn.training.train` takes.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    FloatingPointError
+        If the inner or the outer loop diverges; weights are the last finite ones.
+    """
+    objective = Objective(_losses, task_chunk_size)
+    rows = np.arange(n_updates * plan.batch_size)
+    try:
+        return train(
+            learner, objective, data, rows, plan, rng, score=score, **options
+        )
+    except FloatingPointError as error:
+        raise FloatingPointError(
+            _why(learner, objective.last) or str(error)
+        ) from error
+
+
+def _losses(learner, tasks):
+    return learner.algorithm.losses(learner, tasks)
+
+
+def _why(learner, tasks):
+    """What to say where the inner loop is what diverged, else None."""
+    with torch.no_grad():
+        params = learner.start(tasks.support, tasks.n_outputs)
+        return diverged_at(learner, params, tasks.support, learner.n_inner_steps)
+
+
+@torch.no_grad()
+def adapt(learner, support, n_outputs, n_steps):
+    """Parameters of tasks after some steps on their support.
+
+    Nothing of a step is kept but the parameters after it.
+
+    Parameters
+    ----------
+    learner : Learner
+        Left as it is.
+    support : Rows
+    n_outputs, n_steps : int
+
+    Returns
+    -------
+    dict of str to tensor
+        Those that each task has its own of with a first axis of tasks.
+
+    Raises
+    ------
+    FloatingPointError
+        If the steps diverge.
+    """
+    start = learner.start(support, n_outputs)
+    params = learner.descend(start, [support], n_steps, second_order=False)
+    if not all(bool(p.isfinite().all()) for p in params.values()):
+        raise FloatingPointError(
+            diverged_at(learner, start, support, n_steps)
+            or "The weights that the task starts from are not finite."
+        )
+    return params
+
+
+def diverged_at(learner, params, support, n_steps):
+    """A sentence with the step after which weights or losses are not finite, or None."""
+    rate = f"inner_lr={learner.inner_lr:.3g}"
+    if learner.learned_rates is not None:
+        largest = max(float(r.abs().max()) for r in learner.learned_rates)
+        rate = f"learned rates of up to {largest:.3g}"
+    for step in range(1, n_steps + 1):
+        params = learner.descend(params, [support], 1, second_order=False)
+        losses = learner.losses(params, support)
+        bad = ~losses.isfinite()
+        if bad.any():
+            return (
+                f"The inner loop diverged at step {step} of {n_steps} with {rate}: the "
+                f"support loss of {int(bad.sum())} of {len(losses)} tasks became "
+                f"{float(losses[bad][0])}. Lower inner_lr, or standardise X and y; the "
+                "weights are those before it."
+            )
+    return None
