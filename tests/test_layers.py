@@ -30,6 +30,7 @@ LAYERS = {
     "core": Layer((), "functions on arrays: knows no estimator and no container"),
     "views": Layer(GROUND[:3], "the one door through which X comes in"),
     "nn": Layer(("_progress", "_file", "exceptions", "core"), "alone imports torch"),
+    "_torch": Layer(("core", "nn"), "lets estimators do without torch until they train"),
     "datasets": Layer(
         ("exceptions", "views"), "what it returns are Views; it fits nothing"
     ),
@@ -40,11 +41,11 @@ LAYERS = {
         (*GROUND, "model_selection"), "judges whatever has transform, or adapt"
     ),
     "mapping": Layer(
-        (*GROUND, "_progress", "nn", "metrics", "model_selection"),
+        (*GROUND, "_progress", "_torch", "nn", "metrics", "model_selection"),
         "estimators: validate, split the views, call the core, store",
     ),
     "few_shot": Layer(
-        (*GROUND, "_progress", "nn", "metrics", "model_selection"),
+        (*GROUND, "_progress", "_torch", "nn", "metrics", "model_selection"),
         "estimators beside those of mapping; neither needs the other",
     ),
     "persistence": Layer(

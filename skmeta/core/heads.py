@@ -12,6 +12,7 @@ Vinyals et al. (2016), "Matching networks for one shot learning", NeurIPS, eq. 1
 Bertinetto, Henriques, Torr & Vedaldi (2019), "Meta-learning with differentiable
 closed-form solvers", ICLR, eq. 4.
 Wang, Chao, Weinberger & van der Maaten (2019), "SimpleShot".
+Sung et al. (2018), "Learning to compare: relation network for few-shot learning", CVPR.
 Ioffe (2006), "Probabilistic linear discriminant analysis", ECCV.
 """
 
@@ -33,6 +34,7 @@ class Given(NamedTuple):
     penalty: float = 1.0  # of "ridge", in units of the mean variance of the support
     mean: np.ndarray | None = None  # (n_features,) of the training rows
     between: np.ndarray | None = None  # (n_features,): variance of the classes' means
+    relation: tuple | None = None  # weights and biases of two layers
 
 
 class Head(NamedTuple):
@@ -44,6 +46,7 @@ class Head(NamedTuple):
     uses_metric: bool = False
     refines: bool = False  # whether "prototypes" may be refined by queries
     uses_penalty: bool = False
+    needs_training: bool = False  # by torch
     soft: bool = False  # the temperature is inside: it changes what is predicted
 
 
@@ -129,9 +132,20 @@ def _predictive(state, Q, given):
     return logits / given.temperature
 
 
+def _related(state, Q, given):
+    """A perceptron's score of each prototype beside each query."""
+    weights, biases, out_weights, out_biases = given.relation
+    P, d = state["prototypes"], Q.shape[1]
+    of_prototypes = P @ weights[:d]  # (n_classes, width)
+    of_queries = Q @ weights[d:] + biases
+    H = np.maximum(of_prototypes + of_queries[:, None], 0.0)
+    return ((H @ out_weights)[..., 0] + out_biases) / given.temperature
+
+
 HEADS = {
     "prototype": Head(_prototypes, _nearest_prototype, uses_metric=True, refines=True),
     "matching": Head(_keep_support, _attention, uses_metric=True, soft=True),
+    "relation": Head(_prototypes, _related, needs_training=True),
     "ridge": Head(_ridge, _linear, uses_penalty=True),
     "simpleshot": Head(
         _prototypes,

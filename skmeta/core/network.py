@@ -38,17 +38,29 @@ class Layer(NamedTuple):
 
 
 class Network(NamedTuple):
-    """A multilayer perceptron of ``(rows - means) * scales``."""
+    """A multilayer perceptron of ``(rows - means) * scales``, and a map beside it."""
 
     means: np.ndarray  # (n_features,)
     scales: np.ndarray  # (n_features,)
     layers: tuple[Layer, ...]
     activation: str
+    skip: np.ndarray | None = None  # (n_features, n_out): a linear map that is added
 
     @property
     def n_out(self):
         """Number of outputs."""
         return len(self.layers[-1].biases)
+
+
+def hidden_widths(hidden_layer_sizes):
+    """Widths of hidden layers, of what a user may give."""
+    found = tuple(np.atleast_1d(hidden_layer_sizes).tolist())
+    if any(not isinstance(w, int) or w < 1 for w in found):
+        raise ValueError(
+            "hidden_layer_sizes must be whole numbers from 1, one a hidden layer; got "
+            f"{hidden_layer_sizes!r}."
+        )
+    return found
 
 
 def standardisation(array, index, standardize=True, shape=None):
@@ -115,13 +127,15 @@ def forward(network, X):
         rows = slice(rows.start * ROWS_AT_A_TIME, min(rows.stop * ROWS_AT_A_TIME, n))
         taken = standardised(X[rows], network.means, network.scales)
         # As in `projection`: equal rows have equal outputs among any others.
-        H = np.pad(taken, ((0, -len(taken) % ROWS_AT_A_TIME), (0, 0)))
+        H = padded = np.pad(taken, ((0, -len(taken) % ROWS_AT_A_TIME), (0, 0)))
         for layer in network.layers[:-1]:
             H = H @ layer.weights + layer.biases
             if layer.gain is not None:
                 H = _normalised(H) * layer.gain + layer.shift
             H = ACTIVATIONS[network.activation](H)
         H = H @ network.layers[-1].weights + network.layers[-1].biases
+        if network.skip is not None:
+            H += padded @ network.skip
         result[rows] = H[: len(taken)]
     return result
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skmeta._torch import encode
 from skmeta.core.classes import (
     Axes,
     class_moments,
@@ -15,42 +16,56 @@ from skmeta.core.projection import project
 
 
 class Embedding(NamedTuple):
-    """From rows to the coordinates that heads see."""
+    """From rows to the coordinates that heads see; each step may be None."""
 
-    network: object  # trained, or None
-    axes: Axes | None  # applied after it
+    first: Axes | None = None  # applied to raw rows
+    network: object = None  # trained
+    last: Axes | None = None  # applied to what the network, or the rows, give
 
     def __call__(self, X):
         """Coordinates (n_rows, n_components) of rows (n_rows, ...)."""
         Z = X.reshape(len(X), -1)
-        if self.axes is not None:
-            Z = project(Z, self.axes.mean, self.axes.weights)
+        if self.first is not None:
+            Z = project(Z, self.first.mean, self.first.weights)
+        if self.network is not None:
+            Z = encode(self.network, Z)
+        if self.last is not None:
+            Z = project(Z, self.last.mean, self.last.weights)
         return Z
 
 
-def learn_embedding(X, codes, n_classes, axes):
-    """The embedding that rows of the training classes give, without training.
+def axes_of(Z, codes, n_classes, kind):
+    """Axes that embedded rows of classes teach.
 
-    ``axes`` is None, "unit" for unit variance within classes, or "reliable".
+    ``kind`` is "unit" for unit variance within classes, "reliable", or None.
     """
-    if axes is None:
-        return Embedding(None, None)
-    flat = X.reshape(len(X), -1)
-    found = discriminant_axes(class_moments(flat, codes, n_classes))
-    return Embedding(None, reliable_axes(found) if axes == "reliable" else found)
+    if kind is None:
+        return None
+    Z = Z.reshape(len(Z), -1)
+    found = discriminant_axes(class_moments(Z, codes, n_classes))
+    return reliable_axes(found) if kind == "reliable" else found
+
+
+def with_axes(embedding, X, codes, n_classes, kind):
+    """The embedding, ended by the axes that rows of classes teach."""
+    return embedding._replace(last=axes_of(embedding(X), codes, n_classes, kind))
 
 
 def learned_for_heads(embedding, Z):
     """What a `Given` has of the embedded training rows: a dict of arrays."""
     found = {"mean": Z.mean(axis=0, dtype=np.float64)}
-    if embedding.axes is not None:
-        found["between"] = embedding.axes.between
+    if embedding.last is not None:
+        found["between"] = embedding.last.between
     return found
 
 
 def learns_metric(metric, params):
     """Whether the metric is learned: "mahalanobis" of which no VI is given."""
-    return metric == "mahalanobis" and "VI" not in (params or {})
+    return (
+        isinstance(metric, str)
+        and metric == "mahalanobis"
+        and "VI" not in (params or {})
+    )
 
 
 def metric_of(metric, params):

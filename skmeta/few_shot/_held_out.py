@@ -31,16 +31,22 @@ class Fold(NamedTuple):
     given: object  # `Given`
 
 
-def class_folds(codes, n_classes, rng):
+def class_folds(codes, n_classes, rng, *, share=None):
     """Yield masks (n_rows,) of the rows that are held out, class by class.
 
-    All rows, once, where there are too few classes.
+    Every class once, in `N_FOLDS` folds; with a ``share``, one fold of that share of
+    the classes. All rows, once, where there are too few classes.
     """
     if n_classes < MIN_CLASSES_TO_FOLD:
         yield np.ones(len(codes), bool)
         return
     fold = np.empty(n_classes, np.intp)
-    fold[rng.permutation(n_classes)] = np.arange(n_classes) % N_FOLDS
+    place = np.arange(n_classes)
+    if share is not None:
+        fold[rng.permutation(n_classes)] = place >= max(2, round(share * n_classes))
+        yield fold[codes] == 0
+        return
+    fold[rng.permutation(n_classes)] = place % N_FOLDS
     for i in range(N_FOLDS):
         yield fold[codes] == i
 

@@ -18,13 +18,14 @@ from skmeta._compat import (
     fit_context,
 )
 from skmeta._progress import Epochs, SupportsCallbacks
+from skmeta._torch import encode
 from skmeta.core.device import OnDevice
 from skmeta.core.network import ACTIVATIONS, unit
 from skmeta.core.projection import float_dtype
 from skmeta.exceptions import warn
 from skmeta.mapping._base import BaseMapper, _two_arrays
 from skmeta.mapping._fit import fit_blocks
-from skmeta.mapping._neural_fit import Job, encode, rows_of
+from skmeta.mapping._neural_fit import Job, rows_of
 from skmeta.mapping._statistics import of_coordinates
 from skmeta.mapping._target import CLASSIFICATION, REGRESSION
 

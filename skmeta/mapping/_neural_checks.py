@@ -17,17 +17,6 @@ from skmeta.mapping._target import (
 from skmeta.views import Views
 
 
-def widths(hidden_layer_sizes):
-    """Widths of hidden layers, of what a user may give."""
-    found = tuple(np.atleast_1d(hidden_layer_sizes).tolist())
-    if any(not isinstance(w, int) or w < 1 for w in found):
-        raise ValueError(
-            "hidden_layer_sizes must be whole numbers from 1, one a hidden layer; got "
-            f"{hidden_layer_sizes!r}."
-        )
-    return found
-
-
 def terms_of(nn, loss, alignment):
     """The loss, and what is added to it, as terms of an objective."""
     name = loss if isinstance(loss, str) else "callable"

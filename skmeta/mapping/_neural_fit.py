@@ -9,11 +9,10 @@ from sklearn.metrics import get_scorer
 from sklearn.utils import check_random_state
 
 from skmeta._compat import safe_indexing
+from skmeta._torch import torch_backend
 from skmeta.core.blocks import release
-from skmeta.core.convnet import ConvNetwork
-from skmeta.core.convnet import forward as convolve
 from skmeta.core.device import OnDevice
-from skmeta.core.network import Network, forward, standardisation
+from skmeta.core.network import hidden_widths, standardisation
 from skmeta.exceptions import warn
 from skmeta.mapping import _neural_checks as checks
 from skmeta.mapping._by_view import by_view
@@ -21,29 +20,6 @@ from skmeta.views._door import open_door
 
 # With fewer rows than this there are none to spare for validation.
 MIN_ROWS_TO_SPLIT = 20
-
-
-def torch_backend():
-    """`skmeta.nn.backend`, which needs torch."""
-    try:
-        from skmeta.nn import backend
-    except ImportError as error:
-        if "torch" not in str(error):
-            raise
-        raise ImportError(
-            "NeuralSharedSpaceMapper is trained by torch, which is not installed: "
-            'pip install "skmeta[torch]".'
-        ) from error
-    return backend
-
-
-def encode(network, X):
-    """Encodings (n_rows, n_components), float32, of rows (n_rows, n_features)."""
-    if isinstance(network, Network):
-        return forward(network, X)
-    if isinstance(network, ConvNetwork):
-        return convolve(network, X)
-    return torch_backend().foreign_forward(network, X)
 
 
 def on_host(blocks):
@@ -140,8 +116,8 @@ class Job:
 
     def __init__(self, mapper, X, y, previous, *, piece=False, classes=None):
         self.mapper, self.X, self.y, self.piece = mapper, X, y, piece
-        self.nn = nn = torch_backend()
-        self.hidden = checks.widths(mapper.hidden_layer_sizes)
+        self.nn = nn = torch_backend("NeuralSharedSpaceMapper")
+        self.hidden = hidden_widths(mapper.hidden_layer_sizes)
         self.terms = checks.terms_of(nn, mapper.loss, mapper.alignment)
         self.device = nn.resolve_device(mapper.device)
         self.previous, self.going_on = previous, piece and previous is not None

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from skmeta.nn.augment import get_augmentation
+from skmeta.nn.class_batches import ClassBatches
 from skmeta.nn.checkpoint import Checkpoint, fingerprint
 from skmeta.nn.convolution import Conv4, ResNet
 from skmeta.nn.data import Data, Table, identical_rows
@@ -19,15 +20,23 @@ from skmeta.nn.encoders import (
     linear,
 )
 from skmeta.nn.losses import LOSSES, get_loss
+from skmeta.nn.metric import MetricSpace, episode_score
+from skmeta.nn.metric import objective as metric_objective
+from skmeta.nn.metric_heads import MetricHead, read_relation
 from skmeta.nn.objective import Space, Term, objective, validation_score
 from skmeta.nn.training import Plan, resolve_device, train
 
 __all__ = [
     "LOSSES",
     "Checkpoint",
+    "ClassBatches",
+    "MetricHead",
+    "MetricSpace",
     "Plan",
     "Term",
+    "Table",
     "check_encoder",
+    "episode_score",
     "fingerprint",
     "foreign_forward",
     "get_augmentation",
@@ -35,9 +44,14 @@ __all__ = [
     "global_generators",
     "identical_rows",
     "make_data",
+    "make_encoder",
     "make_space",
+    "metric_objective",
+    "nothing",
     "objective",
     "place",
+    "read_encoder",
+    "read_relation",
     "read_space",
     "resolve_device",
     "start_from",
@@ -108,26 +122,21 @@ def make_space(
     activation, dropout, layer_norm
         Of "mlp"; dropout of the others as well.
     """
-    made = []
-    for view, (width, shape) in views.items():
-        encoder = encoders.get(view, "mlp")
-        if encoder == "mlp":
-            made.append(
-                MLP(
-                    width,
-                    hidden,
-                    n_components,
-                    activation=activation,
-                    dropout=dropout,
-                    layer_norm=layer_norm,
-                    generator=generator,
-                )
-            )
-        elif isinstance(encoder, str):
-            kind = IMAGE_ENCODERS[encoder]
-            made.append(kind(shape, n_components, dropout=dropout, generator=generator))
-        else:
-            made.append(Foreign(encoder, view, n_components))
+    made = [
+        make_encoder(
+            encoders.get(view, "mlp"),
+            view,
+            width,
+            shape,
+            n_components,
+            hidden,
+            generator=generator,
+            activation=activation,
+            dropout=dropout,
+            layer_norm=layer_norm,
+        )
+        for view, (width, shape) in views.items()
+    ]
     if head is not None:
         width = n_components * (len(views) if fusion == "concat" else 1)
         head = linear(width, head, generator)
@@ -135,6 +144,59 @@ def make_space(
     if augment:
         change = _augmentation({v: augment.get(v) for v in views}, generator)
     return Space(made, n_components, terms, head=head, fusion=fusion, augment=change)
+
+
+def make_encoder(
+    encoder,
+    view,
+    width,
+    shape,
+    n_components,
+    hidden,
+    *,
+    generator,
+    activation,
+    dropout,
+    layer_norm,
+    skip=False,
+    filters=None,
+):
+    """An untrained encoder of entries of ``width`` numbers, or of a shape.
+
+    ``skip`` is whether "mlp" begins as the rows themselves, ``filters`` the filters of
+    the first convolution of an encoder of images.
+    """
+    if encoder == "mlp":
+        return MLP(
+            width,
+            hidden,
+            n_components,
+            activation=activation,
+            dropout=dropout,
+            layer_norm=layer_norm,
+            generator=generator,
+            skip=skip,
+        )
+    if isinstance(encoder, str):
+        kind = IMAGE_ENCODERS[encoder]
+        wide = {} if filters is None else {"width": filters}
+        return kind(shape, n_components, dropout=dropout, generator=generator, **wide)
+    return Foreign(encoder, view, n_components)
+
+
+def nothing():
+    """An encoder that leaves rows as they are: a head alone is trained."""
+    return nn.Flatten()
+
+
+def read_encoder(encoder, means, scales, shape):
+    """An encoder as numpy; ``means`` and ``scales`` (n_features,) standardise rows."""
+    if isinstance(encoder, Foreign):
+        return encoder.network(means, scales, shape)
+    if isinstance(encoder, MLP):
+        return encoder.network(means, scales)
+    channels = [a.reshape(shape[0], -1)[:, 0].copy() for a in (means, scales)]
+    return encoder.network(*channels)
 
 
 def _augmentation(functions, generator):
@@ -218,18 +280,10 @@ def read_space(space, names, inputs, shapes):
     head : tuple of ndarray or None
         Coefficients (n_outputs, n_fused) and intercepts (n_outputs,).
     """
-    networks = {}
-    for name, encoder, (means, scales) in zip(
-        names, space.encoders, inputs, strict=True
-    ):
-        shape = shapes.get(name)
-        if isinstance(encoder, Foreign):
-            networks[name] = encoder.network(means, scales, shape)
-        elif isinstance(encoder, MLP):
-            networks[name] = encoder.network(means, scales)
-        else:
-            channels = [a.reshape(shape[0], -1)[:, 0].copy() for a in (means, scales)]
-            networks[name] = encoder.network(*channels)
+    networks = {
+        name: read_encoder(encoder, *scaling, shapes.get(name))
+        for name, encoder, scaling in zip(names, space.encoders, inputs, strict=True)
+    }
     learned = {
         loss: {name: value.item() for name, value in scalars.items()}
         for loss, scalars in space.learned.items()

@@ -57,11 +57,22 @@ def _keep(shape, share, generator):
 class MLP(nn.Module):
     """A multilayer perceptron, drawn from a generator.
 
-    Weights start as those of `torch.nn.Linear`: uniform within 1 / sqrt(n_in).
+    Weights start as those of `torch.nn.Linear`: uniform within 1 / sqrt(n_in). With
+    ``skip`` a linear map of the rows is added, and it starts as the first ``n_out``
+    columns alone.
     """
 
     def __init__(
-        self, n_in, hidden, n_out, *, activation, dropout, layer_norm, generator
+        self,
+        n_in,
+        hidden,
+        n_out,
+        *,
+        activation,
+        dropout,
+        layer_norm,
+        generator,
+        skip=False,
     ):
         super().__init__()
         self.activation = activation
@@ -74,10 +85,16 @@ class MLP(nn.Module):
         )
         self.act = ACTIVATIONS[activation]
         self.dropout = Dropout(dropout, generator)
+        self.skip = None
+        if skip:
+            self.skip = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=False)
+            nn.init.eye_(self.skip.weight)
+            nn.init.zeros_(self.linear[-1].weight)
+            nn.init.zeros_(self.linear[-1].bias)
 
     def forward(self, X):
         """Encodings (n_rows, n_out) of standardised rows."""
-        X = X.flatten(1)
+        X = rows = X.flatten(1)
         *hidden, last = self.linear
         for i, linear in enumerate(hidden):
             # Calling a module takes as long as multiplying small matrices.
@@ -85,7 +102,8 @@ class MLP(nn.Module):
             if self.norms:
                 X = self.norms[i](X)
             X = self.dropout(self.act(X))
-        return F.linear(X, last.weight, last.bias)
+        Z = F.linear(X, last.weight, last.bias)
+        return Z if self.skip is None else Z + F.linear(rows, self.skip.weight)
 
     def network(self, means, scales):
         """The same function of raw rows, as arrays."""
@@ -100,7 +118,8 @@ class MLP(nn.Module):
                     None if norm is None else _array(norm.bias),
                 )
             )
-        return Network(means, scales, tuple(layers), self.activation)
+        skip = None if self.skip is None else _array(self.skip.weight.T)
+        return Network(means, scales, tuple(layers), self.activation, skip)
 
     def take(self, network):
         """Go on from the weights of a network of the same shape."""
@@ -113,6 +132,8 @@ class MLP(nn.Module):
                 if layer.gain is not None:
                     self.norms[i].weight.copy_(torch.tensor(layer.gain))
                     self.norms[i].bias.copy_(torch.tensor(layer.shift))
+            if self.skip is not None:
+                self.skip.weight.copy_(torch.tensor(network.skip.T))
 
 
 class Foreign(nn.Module):

@@ -1,0 +1,195 @@
+"""What meta-training of a metric learner does: an embedding, chosen and calibrated."""
+
+from importlib.util import find_spec
+from typing import NamedTuple
+
+import numpy as np
+
+from skmeta.core.heads import HEADS, Given
+from skmeta.few_shot._embedding import (
+    Embedding,
+    learned_for_heads,
+    learns_metric,
+    metric_of,
+    with_axes,
+)
+from skmeta.few_shot._held_out import (
+    Calibration,
+    Fold,
+    accuracies,
+    calibrate,
+    class_folds,
+    held_pool,
+)
+from skmeta.few_shot._training import Trained, entry_shape
+
+# With fewer classes "auto" takes rows as they are: there is little to learn from, and
+# nothing to tell by whether it helped.
+MIN_CLASSES_TO_CHOOSE = 10
+# Images with a shorter side are not convolved.
+MIN_SIDE = 4
+# Episodes by which encoders are compared.
+N_CHOICE = 300
+
+
+class Learned(NamedTuple):
+    """What meta-training has found."""
+
+    encoder: str  # that was asked for, or chosen
+    embedding: Embedding
+    for_heads: dict
+    calibration: Calibration | None
+    scores: dict  # of each encoder: accuracy on episodes of held-out classes
+    histories: dict  # of each encoder that was trained
+
+
+class Classes(NamedTuple):
+    """Rows of training classes."""
+
+    X: np.ndarray  # (n_rows, ...)
+    codes: np.ndarray  # (n_rows,)
+    tasks: np.ndarray | None  # (n_rows,)
+    n_classes: int
+
+    def some(self, rows):
+        """Those of some rows (a mask), their classes numbered anew."""
+        names, codes = np.unique(self.codes[rows], return_inverse=True)
+        tasks = None if self.tasks is None else self.tasks[rows]
+        return Classes(self.X[rows], codes, tasks, len(names))
+
+
+def meta_train(learner, classes, rng, trainer):
+    """Embed, choose and calibrate.
+
+    Parameters
+    ----------
+    learner : MetricFewShotClassifier
+        Its parameters say how.
+    classes : Classes
+    rng : numpy.random.Generator
+    trainer : callable
+        ``(name, classes, held) -> Trained``, ``held`` the mask of the rows that judge
+        an encoder while it is trained.
+
+    Returns
+    -------
+    Learned
+    """
+    candidates = _candidates(learner, classes)
+    to_train = [name for name in candidates if _is_trained(learner, name)]
+    share = learner.validation_fraction if to_train else None
+    held_out = list(class_folds(classes.codes, classes.n_classes, rng, share=share))
+    found = {
+        name: trainer(name, classes, held_out[0])
+        if name in to_train
+        else Trained(Embedding(), {}, None)
+        for name in candidates
+    }
+    folds = {
+        name: _folds(learner, classes, held_out, trained, _last(learner, name))
+        for name, trained in found.items()
+    }
+    scores = {}
+    if len(candidates) > 1:
+        scores = _scores(learner, folds, rng)
+    encoder = max(scores, key=scores.get) if scores else candidates[0]
+    calibration = None
+    if folds[encoder]:
+        calibration = calibrate(
+            learner.head,
+            folds[encoder],
+            learner.penalty,
+            learner.n_way,
+            learner.k_shot,
+            rng,
+        )
+    embedding = with_axes(
+        found[encoder].embedding,
+        classes.X,
+        classes.codes,
+        classes.n_classes,
+        _last(learner, encoder),
+    )
+    for_heads = learned_for_heads(embedding, embedding(classes.X))
+    for_heads |= found[encoder].for_heads
+    histories = {name: found[name].history for name in to_train}
+    return Learned(encoder, embedding, for_heads, calibration, scores, histories)
+
+
+CLOSED = ("identity", "whitened")  # encoders that are not trained
+# Wider rows are not whitened by "auto": eigenvectors take the cube of their width.
+MAX_WHITENED = 2048
+
+
+def _candidates(learner, classes):
+    """Names of the encoders to compare; the one asked for, where it is not "auto"."""
+    if learner.encoder != "auto":
+        return [learner.encoder if isinstance(learner.encoder, str) else "module"]
+    shape = entry_shape(learner, classes.X)
+    trained = "mlp" if shape is None else "conv4"
+    if HEADS[learner.head].needs_training:
+        return [trained]
+    few = classes.n_classes < MIN_CLASSES_TO_CHOOSE
+    if few or learner.head in ("simpleshot", "gaussian"):
+        return ["identity"]
+    candidates = ["identity"]
+    if classes.X[0].size <= MAX_WHITENED:
+        candidates.append("whitened")
+    if find_spec("torch") and (shape is None or min(shape[1:]) >= MIN_SIDE):
+        candidates.append(trained)
+    return candidates
+
+
+def _is_trained(learner, name):
+    return name not in CLOSED or HEADS[learner.head].needs_training
+
+
+def _last(learner, encoder):
+    """What kind of axes ends an embedding."""
+    if learner.head == "gaussian":
+        return "unit"
+    learned = HEADS[learner.head].uses_metric and learns_metric(
+        learner.metric, learner.metric_params
+    )
+    if learned or (encoder == "whitened" and not _is_trained(learner, encoder)):
+        return "reliable"
+    return None
+
+
+def given_of(learner, for_heads, fine=None):
+    """What the head of a learner is given beside the support."""
+    penalty = {} if learner.penalty == "auto" else {"penalty": learner.penalty}
+    metric = metric_of(learner.metric, learner.metric_params)
+    return Given(metric, **(penalty | for_heads | (fine or {})))
+
+
+def _folds(learner, classes, held_out, trained, last):
+    folds = []
+    for held in held_out:
+        pool = held_pool(classes.codes, classes.tasks, held)
+        if pool is None:
+            continue
+        own = classes if held.all() else classes.some(~held)
+        ended = with_axes(trained.embedding, own.X, own.codes, own.n_classes, last)
+        for_heads = learned_for_heads(ended, ended(own.X)) | trained.for_heads
+        folds.append(Fold(ended(classes.X[held]), pool, given_of(learner, for_heads)))
+    return folds
+
+
+def _scores(learner, folds, rng):
+    """Accuracies of encoders on the same episodes of classes that were held out."""
+    seed = int(rng.integers(2**32))
+    shots = sorted({1, learner.k_shot})
+    scores = {}
+    for name, parts in folds.items():
+        again = np.random.default_rng(seed)
+        n = -(-N_CHOICE // (len(parts) * len(shots)))
+        found = [
+            accuracies(
+                HEADS[learner.head], fold, n, learner.n_way, k, learner.n_query, again
+            ).mean()
+            for fold in parts
+            for k in shots
+        ]
+        scores[name] = float(np.mean(found))
+    return scores

@@ -1,0 +1,245 @@
+"""Training of a metric learner's encoder: from checked rows to an `Embedding`."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skmeta._torch import torch_backend
+from skmeta.core.episodes import draw_episodes, eligible_tasks, pool_of
+from skmeta.core.heads import HEADS
+from skmeta.core.network import hidden_widths, standardisation
+from skmeta.core.projection import project
+from skmeta.few_shot._embedding import Embedding, axes_of, learns_metric
+
+# Columns of the embedding of images and of modules, where nothing else is said.
+N_COMPONENTS = 64
+# An epoch is a pass over the rows, and at least so many batches.
+MIN_BATCHES = 10
+# Episodes by which training is judged after each epoch.
+N_JUDGED = 300
+
+
+class Trained(NamedTuple):
+    """A trained encoder, and how its training went."""
+
+    embedding: Embedding
+    for_heads: dict  # what was learned along with it
+    history: object
+
+
+def entry_shape(learner, X):
+    """Shape of an entry, as encoders of images have it; None for rows of numbers."""
+    if learner.input_shape is not None:
+        shape = tuple(learner.input_shape)
+    else:
+        shape = X.shape[1:]
+    if len(shape) == 2:  # images of one channel
+        return (1, *shape)
+    return None if len(shape) == 1 else shape
+
+
+class EncoderFit:
+    """A training of the encoder of a `MetricFewShotClassifier`."""
+
+    def __init__(self, learner, name, classes, held, seed):
+        self.learner, self.name = learner, name
+        self.nn = nn = torch_backend(
+            f"encoder={self.name!r}", ', or choose encoder="identity" or "whitened"'
+        )
+        self.device = nn.resolve_device(learner.device)
+        self.rng = check_random_state(seed)
+        self.seed = int(self.rng.randint(np.iinfo(np.int32).max))
+        everything = held.all()
+        self.train_rows = np.flatnonzero(held if everything else ~held)
+        self.held_rows = np.flatnonzero(~held if everything else held)
+        self.classes = classes
+        self.shape = entry_shape(learner, classes.X)
+        if self.name != "whitened":
+            nn.check_encoder(self.name, "X", self.shape)
+        self.first = self._first()
+        self.array = self._inputs()
+        self.inputs = standardisation(
+            self.array,
+            self.train_rows,
+            self.first is None,
+            self.shape,
+        )
+
+    def _first(self):
+        """Axes of rows of numbers: an encoder of raw columns seldom beats them."""
+        if self.shape is not None or self.name not in ("mlp", "whitened"):
+            return None
+        own = self.classes.some(
+            np.isin(np.arange(len(self.classes.X)), self.train_rows)
+        )
+        return axes_of(own.X, own.codes, own.n_classes, "reliable")
+
+    def _inputs(self):
+        X = self.classes.X.reshape(len(self.classes.X), -1)
+        return (
+            X if self.first is None else project(X, self.first.mean, self.first.weights)
+        )
+
+    def train(self, **hooks):
+        """Train, and return a `Trained`."""
+        nn = self.nn
+        encoders = {"X": self.name}
+        with nn.torch_randomness(self.seed, self.device, encoders):
+            generator = nn.torch_generator(self.seed)
+            space = nn.place(self._space(generator), self.device, self.seed)
+            table = nn.Table(
+                self.array,
+                np.ones(len(self.array), bool),
+                *self.inputs,
+                self.device,
+                self.shape,
+            )
+            data = self._batches(table)
+            plan = self._plan(data)
+            history = nn.train(
+                space,
+                nn.metric_objective,
+                data,
+                np.arange(plan.batch_size * self._n_batches(data)),
+                plan,
+                self.rng,
+                score=self._score(table),
+                checkpoint=self._checkpoint(),
+                generators=[generator, *nn.global_generators(encoders, self.device)],
+                **hooks,
+            )
+        network = None
+        if self.name != "whitened":
+            network = nn.read_encoder(space.best_encoder, *self.inputs, self.shape)
+        return Trained(
+            Embedding(self.first, network), nn.read_relation(space.head), history
+        )
+
+    def _space(self, generator):
+        nn, learner = self.nn, self.learner
+        n_components = learner.n_components
+        skips = self.first is not None and n_components is None
+        if n_components is None or self.name == "whitened":
+            n_components = self.array.shape[1] if skips else N_COMPONENTS
+        encoder = (
+            nn.nothing()
+            if self.name == "whitened"
+            else nn.make_encoder(
+                self.name,
+                "X",
+                self.array.shape[1],
+                self.shape,
+                n_components,
+                hidden_widths(learner.hidden_layer_sizes),
+                generator=generator,
+                activation=learner.activation,
+                dropout=learner.dropout,
+                layer_norm=False,
+                skip=skips,
+                filters=learner.n_filters,
+            )
+        )
+        metric = learner.metric
+        if not HEADS[learner.head].uses_metric or learns_metric(metric, None):
+            metric = "euclidean"
+        head = nn.MetricHead(
+            TRAINED_AS.get(learner.head, learner.head),
+            metric,
+            n_components,
+            generator=generator,
+        )
+        return nn.MetricSpace(
+            encoder,
+            head,
+            augment=learner.augment,
+            averaging=learner.averaging,
+            generator=generator,
+        )
+
+    def _batches(self, table):
+        learner = self.learner
+        pool, within = self._pools(self.train_rows)
+        episodic = learner.sampling == "episodes"
+        return self.nn.ClassBatches(
+            table,
+            within if episodic and within is not None else pool,
+            n_classes=learner.n_way if episodic else learner.batch_classes,
+            n_per_class=learner.k_shot + learner.n_query
+            if episodic
+            else learner.batch_shots,
+            k_shot=learner.k_shot if episodic else 1,
+            n_splits=1 if episodic else None,
+            within=None if episodic else within,
+            share_within=learner.share_within_task,
+            turns=learner.class_rotations,
+        )
+
+    def _pools(self, rows):
+        """Pools of rows: of all tasks together, and by task."""
+        codes, tasks = self.classes.codes, self.classes.tasks
+
+        def pool(tasks):
+            found = pool_of(codes[rows], tasks)
+            return found._replace(rows=rows[found.rows])
+
+        return pool(None), None if tasks is None else pool(tasks[rows])
+
+    def _n_batches(self, data):
+        shape = data.n_classes, data.n_per_class
+        return max(MIN_BATCHES, round(len(self.train_rows) / (shape[0] * shape[1])))
+
+    def _plan(self, data):
+        learner = self.learner
+        return self.nn.Plan(
+            batch_size=data.n_classes * data.n_per_class,
+            max_iter=learner.max_iter,
+            learning_rate=learner.learning_rate_init,
+            weight_decay=learner.weight_decay,
+            warmup=0.0,
+            schedule="cosine",
+            max_norm=None,
+            n_iter_no_change=learner.n_iter_no_change,
+            tol=learner.tol,
+            precision=learner.precision,
+        )
+
+    def _score(self, table):
+        """``space -> accuracy`` of episodes of held-out classes, or None."""
+        if len(self.held_rows) == 0:
+            return None
+        pool, within = self._pools(self.held_rows)
+        pool = pool if within is None else within
+        learner = self.learner
+        if len(eligible_tasks(pool, learner.n_way)) == 0:
+            return None
+        episodes = draw_episodes(
+            pool,
+            N_JUDGED,
+            learner.n_way,
+            learner.k_shot,
+            learner.n_query,
+            np.random.default_rng(self.seed),
+        )
+        return self.nn.episode_score(table, episodes)
+
+    def _checkpoint(self):
+        learner, nn = self.learner, self.nn
+        if learner.checkpoint is None:
+            return None
+        if learner.random_state is None:
+            raise ValueError(
+                "checkpoint= needs random_state to be a number: a fit that was "
+                "interrupted could not be gone on with when it is None."
+            )
+        parameters = learner.get_params(deep=False)
+        for name in ("checkpoint", "device", "transductive"):
+            parameters.pop(name)
+        arrays = [self.array, self.classes.codes]
+        if self.classes.tasks is not None:
+            arrays.append(self.classes.tasks)
+        return nn.Checkpoint(learner.checkpoint, nn.fingerprint(parameters, arrays))
+
+
+# Heads without parameters of their own train as this one does.
+TRAINED_AS = {"simpleshot": "prototype", "gaussian": "prototype"}
