@@ -14,6 +14,11 @@ from skmeta.core.episodes import NONE, draw_episodes
 from skmeta.nn.tasks import Rows, Tasks
 
 
+# Rows of several meta-updates are gathered at a time: for small tasks that alone takes as
+# long as some of their layers.
+BLOCK_BYTES = 8 * 2**20
+
+
 class EpisodeData:
     """Tasks drawn anew for each epoch by the generator of the training.
 
@@ -32,23 +37,32 @@ class EpisodeData:
     def __init__(self, X, y, pool, n_way, k_shot, n_query):
         self.X, self.y, self.pool = X, y, pool
         self.n_way, self.k_shot, self.n_query = n_way, k_shot, n_query
-        self.drawn = None
+        self.drawn, self.gathered = None, {}
 
     def batches(self, rows, batch_size, rng):
         """Draw ``len(rows)`` tasks; yields the numbers of those of each meta-update."""
-        self.drawn = Drawn.of(
-            draw_episodes(
-                self.pool, len(rows), self.n_way, self.k_shot, self.n_query, rng
-            ),
-            self.y is not None,
-            self.X.device,
-            self.X.dtype,
+        episodes = draw_episodes(
+            self.pool, len(rows), self.n_way, self.k_shot, self.n_query, rng
         )
-        return torch.arange(len(rows)).split(batch_size)
+        self.gathered = {}
+        self.drawn = Drawn.of(
+            episodes, self.y is not None, self.X.device, self.X.dtype
+        )
+        for start in range(0, len(rows), batch_size):
+            yield range(start, min(start + batch_size, len(rows)))
 
     def batch(self, index):
-        """The tasks of these consecutive numbers."""
-        return self.drawn.tasks(self.X, self.y, int(index[0]), len(index))
+        """The tasks of such numbers."""
+        if index.start not in self.gathered:
+            n = len(index)
+            entry = self.X[0].numel() * self.X.element_size()
+            n_rows = self.n_way * (self.k_shot + self.n_query)
+            n_batches = max(1, BLOCK_BYTES // (n * n_rows * entry))
+            block = self.drawn.tasks(self.X, self.y, index.start, n * n_batches)
+            self.gathered = {
+                index.start + i * n: part for i, part in enumerate(block.split(n))
+            }
+        return self.gathered.pop(index.start)
 
 
 class Drawn(NamedTuple):
@@ -66,27 +80,25 @@ class Drawn(NamedTuple):
     @classmethod
     def of(cls, episodes, regression, device, dtype):
         """Those of `skmeta.core.episodes.draw_episodes`, on a device."""
-        n_way = episodes.support.shape[1]
-        absent = episodes.classes == NONE
-        parts = []
+        n_way, parts = episodes.support.shape[1], []
         for rows, weights_of in (
             (episodes.support, balanced),
             (episodes.query, equal),
         ):
             present = rows != NONE
+            index = np.where(present, rows, 0).reshape(len(rows), -1)
             weights = weights_of(present).reshape(len(rows), -1)
+            y = torch.arange(n_way).repeat_interleave(rows.shape[2])[None]
             parts.append(
                 [
-                    torch.from_numpy(np.where(present, rows, 0).reshape(len(rows), -1)),
+                    torch.from_numpy(index),
                     torch.from_numpy(weights).to(dtype),
-                    None
-                    if regression
-                    else torch.arange(n_way).repeat_interleave(rows.shape[2])[None],
+                    None if regression else y,
                 ]
             )
-        (support, weights, y), (query, query_weights, query_y) = parts
+        absent = episodes.classes == NONE
         absent = torch.from_numpy(absent) if absent.any() else None
-        tensors = (support, query, weights, query_weights, y, query_y, absent)
+        tensors = [*(t for pair in zip(*parts, strict=True) for t in pair), absent]
         return cls(*(None if t is None else t.to(device) for t in tensors), n_way)
 
     def tasks(self, X, y, start, n):

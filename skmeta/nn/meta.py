@@ -49,9 +49,7 @@ class Learner(nn.Module):
         A key of `skmeta.nn.engines.ENGINES`.
     """
 
-    def __init__(
-        self, body, head, loss, algorithm, *, inner_lr, n_inner_steps, engine
-    ):
+    def __init__(self, body, head, loss, algorithm, *, inner_lr, n_inner_steps, engine):
         super().__init__()
         self.algorithm = get_algorithm(algorithm, n_inner_steps)
         self.body, self.head, self.loss = body, head, loss
@@ -61,6 +59,8 @@ class Learner(nn.Module):
         self.of_tasks = engines.ENGINES[engine](body)
         # All of it is one perceptron, whose gradients are written by hand.
         self.by_hand = engine == "batched" and loss.gradient is not None
+        # To collect them by name takes as long as several products.
+        self._named = dict(body.named_parameters())
         self.learned_rates = None
         if self.algorithm.learned_rates:
             shapes = [p.shape for p in body.parameters()] + [head.rate_shape]
@@ -85,7 +85,7 @@ class Learner(nn.Module):
         support : Rows
         n_outputs : int
         """
-        params = dict(self.body.named_parameters())
+        params = self._named
         H = self.shared(params, support.X) if self.head.needs_features else None
         return {**params, HEAD: self.head(H, support, n_outputs)}
 
@@ -93,7 +93,7 @@ class Learner(nn.Module):
         """Of each step a number, or a tensor for each parameter."""
         if self.learned_rates is None:
             return [self.inner_lr]
-        names = [*(name for name, _ in self.body.named_parameters()), HEAD]
+        names = [*self._named, HEAD]
         return [
             dict(zip(names, rates, strict=True))
             for rates in zip(*(r.unbind() for r in self.learned_rates), strict=True)
@@ -167,7 +167,7 @@ class Learner(nn.Module):
         return param.expand(n_tasks, *param.shape)
 
     def _has_tasks(self, name, param):
-        own = 2 if name == HEAD else self.body.get_parameter(name).ndim
+        own = 2 if name == HEAD else self._named[name].ndim
         return param.ndim > own
 
     # ---- what they make of rows ------------------------------------------------------
@@ -234,9 +234,7 @@ def reptile(learner, tasks):
     with torch.no_grad():
         batches = [tasks.support, tasks.query]
         fixed = {name: p.detach() for name, p in start.items()}
-        end = learner.descend(
-            fixed, batches, learner.n_inner_steps, second_order=False
-        )
+        end = learner.descend(fixed, batches, learner.n_inner_steps, second_order=False)
         losses = learner.losses(end, tasks.query)
     rate = learner.inner_lr or 1.0
     ways = [

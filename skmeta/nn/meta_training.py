@@ -31,8 +31,8 @@ class Objective:
             return self.losses(space, tasks).mean()
         params = [p for p in space.parameters() if p.requires_grad]
         total, sums = 0.0, None
-        for start in range(0, n, size):
-            loss = self.losses(space, tasks.some(start, start + size)).sum() / n
+        for some in tasks.split(size):
+            loss = self.losses(space, some).sum() / n
             found = torch.autograd.grad(loss, params, allow_unused=True)
             total = total + loss.detach()
             sums = found if sums is None else list(map(_plus, sums, found))
@@ -87,13 +87,9 @@ def meta_train(
     objective = Objective(_losses, task_chunk_size)
     rows = np.arange(n_updates * plan.batch_size)
     try:
-        return train(
-            learner, objective, data, rows, plan, rng, score=score, **options
-        )
+        return train(learner, objective, data, rows, plan, rng, score=score, **options)
     except FloatingPointError as error:
-        raise FloatingPointError(
-            _why(learner, objective.last) or str(error)
-        ) from error
+        raise FloatingPointError(_why(learner, objective.last) or str(error)) from error
 
 
 def _losses(learner, tasks):

@@ -20,30 +20,25 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-# The overloads by name: to find one takes as long as a small product.
-pad = torch.constant_pad_nd
-threshold_backward = torch.ops.aten.threshold_backward.default
-tanh_backward = torch.ops.aten.tanh_backward.default
-sigmoid_backward = torch.ops.aten.sigmoid_backward.default
-gelu_backward = torch.ops.aten.gelu_backward.default
-silu_backward = torch.ops.aten.silu_backward.default
-
-
 class Activation(NamedTuple):
-    """A function of each entry, and what derivatives of it make of others."""
+    """A function of each entry, and its derivatives."""
 
     value: object  # Z -> A
-    back: object  # (D, Z, A) -> D f'(Z)
+    slope: object  # (Z, A) -> f'(Z); None where it is one
     curvature: object  # (Z, A) -> f''(Z); None where it is zero
 
 
-def _relu_back(D, Z, A):
-    return threshold_backward(D, A, 0)
+def _gelu_slope(Z, A):
+    return 0.5 + 0.5 * torch.erf(Z * 0.5**0.5) + Z * _density(Z)
 
 
-def _gelu_curvature(Z, A):
-    density = torch.exp(-0.5 * Z * Z) * 0.3989422804014327  # 1 / sqrt(2 pi)
-    return density * (2 - Z * Z)
+def _density(Z):
+    return torch.exp(-0.5 * Z * Z) * 0.3989422804014327  # 1 / sqrt(2 pi)
+
+
+def _silu_slope(Z, A):
+    share = torch.sigmoid(Z)
+    return share * (1 + Z * (1 - share))
 
 
 def _silu_curvature(Z, A):
@@ -52,24 +47,20 @@ def _silu_curvature(Z, A):
 
 
 ACTIVATIONS = {
-    "identity": Activation(lambda Z: Z, lambda D, Z, A: D, None),
-    "relu": Activation(torch.relu, _relu_back, None),
+    "identity": Activation(lambda Z: Z, None, None),
+    "relu": Activation(torch.relu, lambda Z, A: A.sign(), None),
     "tanh": Activation(
-        torch.tanh,
-        lambda D, Z, A: tanh_backward(D, A),
-        lambda Z, A: -2 * A * (1 - A * A),
+        torch.tanh, lambda Z, A: 1 - A * A, lambda Z, A: -2 * A * (1 - A * A)
     ),
     "logistic": Activation(
         torch.sigmoid,
-        lambda D, Z, A: sigmoid_backward(D, A),
+        lambda Z, A: A * (1 - A),
         lambda Z, A: A * (1 - A) * (1 - 2 * A),
     ),
     "gelu": Activation(
-        F.gelu, lambda D, Z, A: gelu_backward(D, Z), _gelu_curvature
+        F.gelu, _gelu_slope, lambda Z, A: _density(Z) * (2 - Z * Z)
     ),
-    "silu": Activation(
-        F.silu, lambda D, Z, A: silu_backward(D, Z), _silu_curvature
-    ),
+    "silu": Activation(F.silu, _silu_slope, _silu_curvature),
 }
 
 
@@ -78,7 +69,7 @@ class _Layers(NamedTuple):
 
     inputs: list  # A_l of each layer, with a column of ones
     sums: list  # Z_l of the hidden layers
-    values: list  # A_l of the hidden layers, without
+    slopes: list  # f'(Z_l) of the hidden layers
     output: torch.Tensor  # (n_tasks, n_rows, n_out)
 
 
@@ -111,16 +102,23 @@ def affine(X, W):
 
 
 def _forward(activation, layers, X):
-    inputs, sums, values = [_with_ones(X)], [], []
+    inputs, sums, slopes = [_with_ones(X)], [], []
     for W in layers[:-1]:
-        sums.append(_times(inputs[-1], W))
-        values.append(activation.value(sums[-1]))
-        inputs.append(_with_ones(values[-1]))
-    return _Layers(inputs, sums, values, _times(inputs[-1], layers[-1]))
+        Z = _times(inputs[-1], W)
+        A = activation.value(Z)
+        sums.append(Z)
+        slopes.append(None if activation.slope is None else activation.slope(Z, A))
+        inputs.append(_with_ones(A))
+    return _Layers(inputs, sums, slopes, _times(inputs[-1], layers[-1]))
+
+
+def _sloped(D, slope):
+    """``D * slope``, in the place of D."""
+    return D if slope is None else D.mul_(slope)
 
 
 def _with_ones(A):
-    return pad(A, (0, 1), 1.0)
+    return torch.constant_pad_nd(A, (0, 1), 1.0)
 
 
 def _times(A, W):
@@ -173,11 +171,16 @@ def descend(activation, loss, layers, batches, rates, n_steps, *, second_order):
     """
     if n_steps == 0:
         return tuple(layers)
+    inputs = [batch.X for batch in batches]
     plan = _Plan(
-        ACTIVATIONS[activation], loss, tuple(batches), tuple(rates), second_order
+        ACTIVATIONS[activation],
+        loss,
+        tuple(batches),
+        tuple(rates),
+        second_order,
+        any(X.requires_grad for X in inputs),
     )
     learned = [rate for step in rates if not isinstance(step, float) for rate in step]
-    inputs = [batch.X for batch in batches]
     return _Descent.apply(plan, n_steps, len(layers), *layers, *inputs, *learned)
 
 
@@ -187,6 +190,7 @@ class _Plan(NamedTuple):
     batches: tuple
     rates: tuple
     second_order: bool
+    inputs_too: bool  # whether gradients flow to the rows as well
 
     def of_step(self, k):
         """Numbers of the batch and of the rates of a step, and both."""
@@ -201,7 +205,7 @@ class _Step(NamedTuple):
     returns: list  # W' without biases, of the layers that something passes back through
     layers: _Layers
     deltas: list  # D_l of each layer
-    passed: list  # D_(l+1) W_(l+1)' of the hidden layers
+    bends: list | None  # D_(l+1) W_(l+1)' * f''(Z_l) of the hidden ones; None for zero
     cache: object  # of the loss
 
 
@@ -226,8 +230,7 @@ class _Descent(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, *V):
         plan, n, n_batches = ctx.plan, ctx.n_layers, len(ctx.plan.batches)
-        needed = ctx.needs_input_grad[3:]
-        found = [None] * len(needed)
+        found = [None] * (len(ctx.needs_input_grad) - 3)
         for k in reversed(range(len(ctx.steps))):
             i, j, batch, rates = plan.of_step(k)
             if not isinstance(rates, float):
@@ -237,7 +240,7 @@ class _Descent(torch.autograd.Function):
                 for at, change in enumerate(changes, n + n_batches + first):
                     found[at] = _plus(found[at], change)
             if plan.second_order:
-                V, dX = _way_back(plan, ctx.steps[k], batch, V, rates, needed[n + i])
+                V, dX = _way_back(plan, ctx.steps[k], batch, V, rates)
                 found[n + i] = _plus(found[n + i], dX)
         found[:n] = map(_as_given, V, ctx.weights)
         return None, None, None, *found
@@ -251,19 +254,28 @@ def _step(plan, weights, rows):
     """Layers and their derivatives at some weights."""
     layers = _forward(plan.activation, weights, rows.X)
     delta, cache = plan.loss.gradient(layers.output, rows)
-    returns = [_without_biases(W).mT for W in weights]
-    deltas, passed = _backward(plan.activation, returns, layers, delta)
-    return _Step(weights, returns, layers, deltas, passed, cache)
+    returns = _returns(weights, plan.inputs_too)
+    bends = None if plan.activation.curvature is None else []
+    deltas = _backward(plan.activation, returns, layers, delta, bends)
+    return _Step(weights, returns, layers, deltas, bends, cache)
 
 
-def _backward(activation, returns, layers, delta):
-    """D_l of all layers, and D_(l+1) W_(l+1)' of the hidden ones."""
-    deltas, passed = [delta], []
+def _returns(weights, inputs_too):
+    """W' of each layer without its biases; None where nothing passes back through."""
+    skipped = 0 if inputs_too else 1
+    return [None] * skipped + [_without_biases(W).mT for W in weights[skipped:]]
+
+
+def _backward(activation, returns, layers, delta, bends=None):
+    """D_l of all layers."""
+    deltas = [delta]
     for i in range(len(returns) - 1, 0, -1):
-        passed.append(_times(deltas[-1], returns[i]))
-        Z, A = layers.sums[i - 1], layers.values[i - 1]
-        deltas.append(activation.back(passed[-1], Z, A))
-    return deltas[::-1], passed[::-1]
+        D = _times(deltas[0], returns[i])
+        if bends is not None:
+            A = layers.inputs[i][..., :-1]
+            bends.insert(0, activation.curvature(layers.sums[i - 1], A) * D)
+        deltas.insert(0, _sloped(D, layers.slopes[i - 1]))
+    return deltas
 
 
 def _moved(step, rates):
@@ -283,33 +295,32 @@ def _rate_changes(step, V, rates):
         yield -(_products(A, D) * v).sum(dim=0).sum_to_size(rate.shape)
 
 
-def _way_back(plan, step, rows, V, rates, input_too):
+def _way_back(plan, step, rows, V, rates):
     """Derivatives by the weights before a step (and by its inputs), of those after."""
     U, scale = V, rates
     if not isinstance(rates, float):
         U, scale = [v * rate for v, rate in zip(V, rates, strict=True)], 1.0
-    layers, activation = step.layers, plan.activation
-    R_values, R_sums = _directional(activation, step, U)
+    layers = step.layers
+    R_values, R_sums = _directional(step, U)
     RD = plan.loss.curvature(R_sums.pop(), rows, step.cache)
     before, R_passed = [], None
     for i in reversed(range(len(U))):
         A, D = layers.inputs[i], step.deltas[i]
         before.append(_less_products(V[i], A, RD, scale))
-        if i or input_too:
-            R_passed = torch.bmm(D, _without_biases(U[i]).mT)
-            R_passed += _times(RD, step.returns[i])
         if i:
             change = _products(R_values[i - 1], D)
             before[-1][:, :-1].sub_(change, alpha=scale)
-            Z, A = layers.sums[i - 1], layers.values[i - 1]
-            RD = activation.back(R_passed, Z, A)
-            if activation.curvature is not None:
-                bend = activation.curvature(Z, A).mul_(step.passed[i - 1])
-                RD = torch.addcmul(RD, bend, R_sums[i - 1])
-    return before[::-1], -scale * R_passed if input_too else None
+        if i or plan.inputs_too:
+            R_passed = torch.bmm(D, _without_biases(U[i]).mT)
+            R_passed += _times(RD, step.returns[i])
+        if i:
+            RD = _sloped(R_passed, layers.slopes[i - 1])
+            if step.bends is not None:
+                RD.addcmul_(step.bends[i - 1], R_sums[i - 1])
+    return before[::-1], -scale * R_passed if plan.inputs_too else None
 
 
-def _directional(activation, step, U):
+def _directional(step, U):
     """Derivatives of the layers' values and sums in the direction U of the weights."""
     R_values, R_sums, layers = [], [], step.layers
     for i, A in enumerate(layers.inputs):
@@ -318,7 +329,9 @@ def _directional(activation, step, U):
             RZ += _times(R_values[-1], step.returns[i].mT)
         R_sums.append(RZ)
         if i + 1 < len(U):
-            R_values.append(activation.back(RZ, layers.sums[i], layers.values[i]))
+            slope = layers.slopes[i]
+            in_place = step.bends is None  # the sums themselves are needed no more
+            R_values.append(_sloped(RZ if in_place else RZ.clone(), slope))
     return R_values, R_sums
 
 
@@ -339,8 +352,8 @@ class _Losses(torch.autograd.Function):
     def backward(ctx, share):
         activation, loss, rows, weights, layers = ctx.kept
         delta = loss.gradient(layers.output, rows)[0].mul_(share[:, None, None])
-        returns = [_without_biases(W).mT for W in weights]
-        deltas, _ = _backward(activation, returns, layers, delta)
+        returns = _returns(weights, ctx.needs_input_grad[3])
+        deltas = _backward(activation, returns, layers, delta)
         found = [
             _as_given(_products(A, D), W)
             for A, D, W in zip(layers.inputs, deltas, weights, strict=True)

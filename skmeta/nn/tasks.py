@@ -19,6 +19,11 @@ class Rows(NamedTuple):
     weights: torch.Tensor  # (n_tasks, n_rows), of sum 1 in a task
     absent: torch.Tensor | None = None  # (n_tasks, n_way) mask of classes not there
 
+    def split(self, n):
+        """The rows of ``n`` tasks at a time."""
+        parts = [part.split(n) for part in self if part is not None]
+        return [Rows(*some) for some in zip(*parts, strict=True)]
+
 
 class Tasks(NamedTuple):
     """Several tasks: rows to adapt on, and rows to be judged on."""
@@ -30,13 +35,14 @@ class Tasks(NamedTuple):
     def __len__(self):
         return len(self.support.X)
 
-    def some(self, start, stop):
-        """The tasks from ``start`` to ``stop``."""
-        support, query = (
-            Rows(*(None if a is None else a[start:stop] for a in rows))
-            for rows in (self.support, self.query)
-        )
-        return Tasks(support, query, self.n_outputs)
+    def split(self, n):
+        """The same tasks, ``n`` at a time."""
+        return [
+            Tasks(support, query, self.n_outputs)
+            for support, query in zip(
+                self.support.split(n), self.query.split(n), strict=True
+            )
+        ]
 
 
 class Loss(NamedTuple):
@@ -75,7 +81,9 @@ def equal_weights(present):
 
 
 def _cross_entropy(Z, rows):
-    each = F.cross_entropy(_open(Z, rows).flatten(0, 1), rows.y.flatten(), reduction="none")
+    each = F.cross_entropy(
+        _open(Z, rows).flatten(0, 1), rows.y.flatten(), reduction="none"
+    )
     return (each.view(rows.y.shape) * rows.weights).sum(dim=1)
 
 
@@ -88,7 +96,9 @@ def _cross_entropy_gradient(Z, rows):
 
 def _cross_entropy_curvature(RZ, rows, shares):
     weighted = shares * RZ
-    change = torch.addcmul(weighted, shares, weighted.sum(dim=2, keepdim=True), value=-1)
+    change = torch.addcmul(
+        weighted, shares, weighted.sum(dim=2, keepdim=True), value=-1
+    )
     return change.mul_(rows.weights.unsqueeze(2))
 
 
