@@ -32,11 +32,15 @@ class EpisodeData:
         Of `skmeta.core.episodes.pool_of`; of a regression all rows of a task one class.
     n_way, k_shot, n_query : int
         ``n_way=1`` for a regression.
+    min_shot : int or None, default=None
+        Where it is less than ``k_shot``, tasks have as many support rows a class as is
+        drawn from ``min_shot`` to ``k_shot``, each its own number.
     """
 
-    def __init__(self, X, y, pool, n_way, k_shot, n_query):
+    def __init__(self, X, y, pool, n_way, k_shot, n_query, min_shot=None):
         self.X, self.y, self.pool = X, y, pool
         self.n_way, self.k_shot, self.n_query = n_way, k_shot, n_query
+        self.min_shot = k_shot if min_shot is None else min_shot
         self.drawn, self.gathered = None, {}
 
     def batches(self, rows, batch_size, rng):
@@ -44,6 +48,9 @@ class EpisodeData:
         episodes = draw_episodes(
             self.pool, len(rows), self.n_way, self.k_shot, self.n_query, rng
         )
+        if self.min_shot < self.k_shot:
+            shots = rng.integers(self.min_shot, self.k_shot + 1, size=(len(rows), 1, 1))
+            episodes.support[np.arange(self.k_shot) >= shots] = NONE
         self.gathered = {}
         self.drawn = Drawn.of(
             episodes, self.y is not None, self.X.device, self.X.dtype
