@@ -1,8 +1,8 @@
 """A Bayesian linear head on learned features, adapted to a task in closed form.
 
 Outputs are ``y = W' phi + e``, of features ``phi = [h, 1]`` with noise of variance
-``sigma_j^2`` in output j and a prior ``W_ij ~ N(M_ij, sigma_j^2 s_i^2)``. Features, M, s
-and sigma are learned, so that what the support of a task says of its query is likely.
+``sigma_j^2`` in output j and a prior ``W_ij ~ N(M_ij, sigma_j^2 s_i^2)``. Features, M,
+s and sigma are learned, so that what the support of a task says of its query is likely.
 
 With ``psi = s * phi``, rows Psi of the support and ``P = I + Psi' Psi``,
 

@@ -1,8 +1,8 @@
 """Training tasks: drawn on the host for a whole epoch, gathered on the device.
 
 An epoch of `skmeta.nn.training.train` is some meta-updates, and its rows are tasks: of
-``rows = np.arange(n_updates * meta_batch_size)`` and ``batch_size=meta_batch_size`` each
-batch is one meta-update.
+``rows = np.arange(n_updates * meta_batch_size)`` and ``batch_size=meta_batch_size``
+each batch is one meta-update.
 """
 
 from typing import NamedTuple
@@ -13,9 +13,8 @@ import torch
 from skmeta.core.episodes import NONE, draw_episodes
 from skmeta.nn.tasks import Rows, Tasks
 
-
-# Rows of several meta-updates are gathered at a time: for small tasks that alone takes as
-# long as some of their layers.
+# Rows of several meta-updates are gathered at a time: of small tasks that alone takes
+# as long as some of their layers.
 BLOCK_BYTES = 8 * 2**20
 
 
@@ -52,9 +51,7 @@ class EpisodeData:
             shots = rng.integers(self.min_shot, self.k_shot + 1, size=(len(rows), 1, 1))
             episodes.support[np.arange(self.k_shot) >= shots] = NONE
         self.gathered = {}
-        self.drawn = Drawn.of(
-            episodes, self.y is not None, self.X.device, self.X.dtype
-        )
+        self.drawn = Drawn.of(episodes, self.y is not None, self.X.device, self.X.dtype)
         for start in range(0, len(rows), batch_size):
             yield range(start, min(start + batch_size, len(rows)))
 

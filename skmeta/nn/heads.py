@@ -30,9 +30,10 @@ class Prototypes(nn.Module):
         super().__init__()
         self.rate_shape = n_features + 1, 1
 
-    def forward(self, H, rows, n_outputs):
-        """Heads (n_tasks, n_features + 1, n_outputs) of support features."""
-        shares = F.one_hot(rows.y, n_outputs).to(H.dtype) * rows.weights.unsqueeze(2)
+    def forward(self, support, n_outputs, H):
+        """Heads (n_tasks, n_features + 1, n_outputs), of features of the support."""
+        weights = support.weights.unsqueeze(2)
+        shares = F.one_hot(support.y, n_outputs).to(H.dtype) * weights
         # A class that a task does not have has a mean of zero, which nothing looks at.
         totals = shares.sum(dim=1, keepdim=True)
         shares = shares / totals.where(totals > 0, 1)
@@ -42,10 +43,11 @@ class Prototypes(nn.Module):
 
 
 class OneForAll(nn.Module):
-    """One learned vector, that every class begins with.
+    """The same vector for every class: zero.
 
-    Under a softmax the vector itself has no influence, as it shifts all classes alike:
-    what the classes become, they become in the inner loop.
+    A learned vector that all classes begin with, as Ye & Chao have it, shifts the
+    logits of all classes alike; a softmax does not see it, nor do its gradients, and
+    zero is as good as any. Classes come apart in the inner loop.
     """
 
     needs_features = False
@@ -53,11 +55,10 @@ class OneForAll(nn.Module):
     def __init__(self, n_features):
         super().__init__()
         self.rate_shape = n_features + 1, 1  # of learned rates: all classes have one
-        self.row = nn.Parameter(torch.zeros(n_features + 1, 1))
 
-    def forward(self, H, rows, n_outputs):
+    def forward(self, support, n_outputs, H=None):
         """The head (n_features + 1, n_outputs) of all tasks."""
-        return self.row.expand(-1, n_outputs)
+        return support.weights.new_zeros(self.rate_shape[0], n_outputs)
 
 
 class Linear(nn.Module):
@@ -70,7 +71,7 @@ class Linear(nn.Module):
         self.layer = nn.Parameter(drawn(n_features, n_outputs, generator))
         self.rate_shape = n_features + 1, n_outputs
 
-    def forward(self, H, rows, n_outputs):
+    def forward(self, support, n_outputs, H=None):
         """The head (n_features + 1, n_outputs) of all tasks."""
         return self.layer
 

@@ -35,6 +35,7 @@ def descend(loss, params, rates, n_steps, *, second_order):
     -------
     dict of str to tensor (n_tasks, ...)
     """
+    second_order = second_order and torch.is_grad_enabled()
     for step in range(n_steps):
         rate = rates[min(step, len(rates) - 1)]
         gradients = _gradients(loss, params, step, second_order)
@@ -56,8 +57,11 @@ def _gradients(loss, params, step, second_order):
     with torch.enable_grad():
         if not second_order:
             params = {k: p.detach().requires_grad_() for k, p in params.items()}
-        elif not any(p.requires_grad for p in params.values()):
-            params = {k: p.detach().requires_grad_() for k, p in params.items()}
+        # Parameters that are constants themselves have gradients all the same.
+        params = {
+            k: p if p.requires_grad else p.detach().requires_grad_()
+            for k, p in params.items()
+        }
         # Tasks do not depend on each other: the gradient of the sum is that of each.
         found = torch.autograd.grad(
             loss(params, step).sum(),

@@ -60,7 +60,7 @@ class Learner(nn.Module):
         # All of it is one perceptron, whose gradients are written by hand.
         self.by_hand = engine == "batched" and loss.gradient is not None
         # To collect them by name takes as long as several products.
-        self._named = dict(body.named_parameters())
+        self.named = dict(body.named_parameters())
         self.learned_rates = None
         if self.algorithm.learned_rates:
             shapes = [p.shape for p in body.parameters()] + [head.rate_shape]
@@ -85,15 +85,15 @@ class Learner(nn.Module):
         support : Rows
         n_outputs : int
         """
-        params = self._named
+        params = self.named
         H = self.shared(params, support.X) if self.head.needs_features else None
-        return {**params, HEAD: self.head(H, support, n_outputs)}
+        return {**params, HEAD: self.head(support, n_outputs, H)}
 
     def rates(self):
         """Of each step a number, or a tensor for each parameter."""
         if self.learned_rates is None:
             return [self.inner_lr]
-        names = [*self._named, HEAD]
+        names = [*self.named, HEAD]
         return [
             dict(zip(names, rates, strict=True))
             for rates in zip(*(r.unbind() for r in self.learned_rates), strict=True)
@@ -167,7 +167,7 @@ class Learner(nn.Module):
         return param.expand(n_tasks, *param.shape)
 
     def _has_tasks(self, name, param):
-        own = 2 if name == HEAD else self._named[name].ndim
+        own = 2 if name == HEAD else self.named[name].ndim
         return param.ndim > own
 
     # ---- what they make of rows ------------------------------------------------------

@@ -84,7 +84,7 @@ def meta_train(
     FloatingPointError
         If the inner or the outer loop diverges; weights are the last finite ones.
     """
-    objective = Objective(_losses, task_chunk_size)
+    objective = Objective(task_losses, task_chunk_size)
     rows = np.arange(n_updates * plan.batch_size)
     try:
         return train(learner, objective, data, rows, plan, rng, score=score, **options)
@@ -92,7 +92,8 @@ def meta_train(
         raise FloatingPointError(_why(learner, objective.last) or str(error)) from error
 
 
-def _losses(learner, tasks):
+def task_losses(learner, tasks):
+    """Losses (n_tasks,) that the algorithm of a learner lowers."""
     return learner.algorithm.losses(learner, tasks)
 
 
@@ -137,7 +138,7 @@ def adapt(learner, support, n_outputs, n_steps):
 
 
 def diverged_at(learner, params, support, n_steps):
-    """A sentence with the step after which weights or losses are not finite, or None."""
+    """What to say of the step after which losses are not finite; None without one."""
     rate = f"inner_lr={learner.inner_lr:.3g}"
     if learner.learned_rates is not None:
         largest = max(float(r.abs().max()) for r in learner.learned_rates)

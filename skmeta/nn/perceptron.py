@@ -20,6 +20,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+
 class Activation(NamedTuple):
     """A function of each entry, and its derivatives."""
 
@@ -57,9 +58,7 @@ ACTIVATIONS = {
         lambda Z, A: A * (1 - A),
         lambda Z, A: A * (1 - A) * (1 - 2 * A),
     ),
-    "gelu": Activation(
-        F.gelu, _gelu_slope, lambda Z, A: _density(Z) * (2 - Z * Z)
-    ),
+    "gelu": Activation(F.gelu, _gelu_slope, lambda Z, A: _density(Z) * (2 - Z * Z)),
     "silu": Activation(F.silu, _silu_slope, _silu_curvature),
 }
 
