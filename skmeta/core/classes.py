@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import eigh
 
-from skmeta.core.whitening import oas_shrinkage, shrink
+from skmeta.core.whitening import shrink
 
 
 class ClassMoments(NamedTuple):
@@ -43,14 +43,15 @@ def class_moments(rows, codes, n_classes):
     """
     rows = rows.astype(np.float64)
     means, counts = class_means(rows, codes, n_classes)
-    centred = rows - means[codes]
+    mean = means.mean(axis=0)
     degrees = len(rows) - n_classes
+    # Of one row of each class nothing tells what is within from what is between.
+    centred = rows - (means[codes] if degrees else mean)
     squares = np.einsum("ij,ij->j", centred, centred)
     deviation = np.sqrt(squares / max(degrees, 1))
     varies = deviation > 1e-12 * np.abs(rows).max(axis=0, initial=0.0)
     scales = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
     centred *= scales
-    mean = means.mean(axis=0)
     spread = (means - mean) * scales
     return ClassMoments(
         mean,
@@ -63,6 +64,14 @@ def class_moments(rows, codes, n_classes):
     )
 
 
+class Shrinkage(NamedTuple):
+    """How far covariances of few classes are drawn towards simpler ones."""
+
+    within: float  # towards a multiple of the identity, 0 to 1
+    between: float
+    by_column: bool  # whether columns are brought to unit variance within classes first
+
+
 class Axes(NamedTuple):
     """Coordinates in which rows of a class have unit variance and no correlation."""
 
@@ -71,37 +80,40 @@ class Axes(NamedTuple):
     between: np.ndarray  # (n_axes,): variance of the classes' means, descending
 
 
-def discriminant_axes(moments, shrinkage="auto", n_axes=None):
+def discriminant_axes(moments, shrinkage):
     """Diagonalise the covariances within and between classes at once.
+
+    Few classes say nothing of most directions: their covariance between is of a rank
+    below their number, and shrinkage grants new classes the others.
 
     Parameters
     ----------
     moments : ClassMoments
-    shrinkage : float or "auto"
-        Of the covariance within classes towards the identity; "auto" is OAS.
-    n_axes : int or None
-        Those along which the classes differ most.
+    shrinkage : Shrinkage
 
     Returns
     -------
     Axes
     """
     varies = moments.scales > 0
-    within = moments.within[np.ix_(varies, varies)]
-    between = moments.between[np.ix_(varies, varies)]
-    p = len(within)
-    if shrinkage == "auto":
-        shrinkage = oas_shrinkage(
-            max(moments.degrees, 1), p, np.trace(within), np.sum(within**2)
-        )
+    scales = moments.scales[varies]
+    units = np.ones_like(scales) if shrinkage.by_column else 1.0 / scales
+    scale = units.max(initial=0.0)
+    units = units / (scale if scale > 0 else 1.0)  # of rows times the scales
+    square = np.multiply.outer(units, units)
+    within = moments.within[np.ix_(varies, varies)] * square
+    # The means of n rows vary by W / n around those of their classes.
+    between = moments.between[np.ix_(varies, varies)] * square
+    between -= within / moments.rows_per_class
+    spread = max(np.trace(between), 0.0) / max(len(between), 1)
+    between *= 1.0 - shrinkage.between
+    between.flat[:: len(between) + 1] += shrinkage.between * spread
     # A direction without any variance is not more certain than rounding allows.
-    values, vectors = eigh(between, shrink(within, max(shrinkage, 1e-8)))
-    values, vectors = values[::-1][:n_axes], vectors[:, ::-1][:, :n_axes]
+    values, vectors = eigh(between, shrink(within, max(shrinkage.within, 1e-8)))
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
     weights = np.zeros((len(moments.mean), vectors.shape[1]))
-    weights[varies] = moments.scales[varies, None] * vectors
-    # The means of n rows vary by 1 / n around those of their classes.
-    variance = np.maximum(values - 1.0 / moments.rows_per_class, 0.0)
-    return Axes(moments.mean, weights, variance)
+    weights[varies] = (scales * units)[:, None] * vectors
+    return Axes(moments.mean, weights, values)
 
 
 def reliable_axes(axes):

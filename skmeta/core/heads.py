@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
-from skmeta.core.classes import class_means
+from skmeta.core.classes import Axes, class_means
 from skmeta.core.distances import Metric, unit_rows
 
 
@@ -33,7 +33,7 @@ class Given(NamedTuple):
     temperature: float = 1.0  # logits are divided by it
     penalty: float = 1.0  # of "ridge", in units of the mean variance of the support
     mean: np.ndarray | None = None  # (n_features,) of the training rows
-    between: np.ndarray | None = None  # (n_features,): variance of the classes' means
+    axes: Axes | None = None  # of "gaussian"
     relation: tuple | None = None  # weights and biases of two layers
 
 
@@ -114,13 +114,19 @@ def _centred_unit(Z, given):
     return unit_rows(Z - given.mean)
 
 
+def _along_axes(Z, given):
+    if given.axes.weights is None:  # they lie along them
+        return Z
+    return (Z - given.axes.mean) @ given.axes.weights
+
+
 def _predictive(state, Q, given):
     """Log-density of queries, in coordinates of unit variance within classes.
 
     A prior N(0, B) of a class's mean and n rows of mean z give the posterior
     N(B n z / (B n + 1), B / (B n + 1)); a query varies by 1 around that.
     """
-    B, n = given.between, state["counts"][:, None]
+    B, n = given.axes.between, state["counts"][:, None]
     shrunk = B * n / (B * n + 1.0)  # (n_classes, n_features)
     variance = 1.0 + B / (B * n + 1.0)
     precision = 1.0 / variance
@@ -154,7 +160,7 @@ HEADS = {
         uses_metric=True,
         refines=True,
     ),
-    "gaussian": Head(_prototypes, _predictive, refines=True),
+    "gaussian": Head(_prototypes, _predictive, prepare=_along_axes, refines=True),
 }
 
 

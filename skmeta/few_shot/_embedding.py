@@ -2,15 +2,8 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
 from skmeta._torch import encode
-from skmeta.core.classes import (
-    Axes,
-    class_moments,
-    discriminant_axes,
-    reliable_axes,
-)
+from skmeta.core.classes import Axes
 from skmeta.core.distances import get_metric
 from skmeta.core.projection import project
 
@@ -32,31 +25,6 @@ class Embedding(NamedTuple):
         if self.last is not None:
             Z = project(Z, self.last.mean, self.last.weights)
         return Z
-
-
-def axes_of(Z, codes, n_classes, kind):
-    """Axes that embedded rows of classes teach.
-
-    ``kind`` is "unit" for unit variance within classes, "reliable", or None.
-    """
-    if kind is None:
-        return None
-    Z = Z.reshape(len(Z), -1)
-    found = discriminant_axes(class_moments(Z, codes, n_classes))
-    return reliable_axes(found) if kind == "reliable" else found
-
-
-def with_axes(embedding, X, codes, n_classes, kind):
-    """The embedding, ended by the axes that rows of classes teach."""
-    return embedding._replace(last=axes_of(embedding(X), codes, n_classes, kind))
-
-
-def learned_for_heads(embedding, Z):
-    """What a `Given` has of the embedded training rows: a dict of arrays."""
-    found = {"mean": Z.mean(axis=0, dtype=np.float64)}
-    if embedding.last is not None:
-        found["between"] = embedding.last.between
-    return found
 
 
 def learns_metric(metric, params):

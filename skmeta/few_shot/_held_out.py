@@ -66,16 +66,21 @@ def logits_of(head, Z, trial, given):
     return answer(head, state, Z[trial.query], given)
 
 
-def accuracies(head, fold, n_episodes, n_way, k_shot, n_query, rng):
-    """Accuracy (n_episodes,) of episodes of a fold."""
-    drawn = draw_episodes(fold.pool, n_episodes, n_way, k_shot, n_query, rng)
+def draw(fold, n_episodes, n_way, k_shot, n_query, seed):
+    """`Trial`s of a fold; the same for the same seed."""
+    rng = np.random.default_rng(seed)
+    return trials(draw_episodes(fold.pool, n_episodes, n_way, k_shot, n_query, rng))
+
+
+def accuracies(head, fold, drawn):
+    """Accuracy (n_trials,) of trials of a fold."""
     return np.array(
         [
             np.mean(
                 logits_of(head, fold.Z, trial, fold.given).argmax(axis=1)
                 == trial.query_codes
             )
-            for trial in trials(drawn)
+            for trial in drawn
         ]
     )
 

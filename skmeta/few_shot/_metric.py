@@ -241,6 +241,7 @@ class MetricFewShotClassifier(
         "_embedding",
         "_calibration",
         "_for_heads",
+        "_axes",
         "_n_features_out",
         "_entry_shape",
         "_entry_ndim",
@@ -472,7 +473,7 @@ class MetricFewShotClassifier(
         learned = meta_train(self, classes, rng, trainer)
         self.encoder_, self._embedding = learned.encoder, learned.embedding
         self._for_heads, self._calibration = learned.for_heads, learned.calibration
-        self.encoder_scores_ = learned.scores
+        self._axes, self.encoder_scores_ = learned.axes, learned.scores
         self._n_features_out = len(learned.for_heads["mean"])
 
     def _learn(self, X, codes, classes):
@@ -484,9 +485,16 @@ class MetricFewShotClassifier(
             shots = float(np.exp(np.log(np.bincount(codes)).mean()))
             temperature = self._calibration.temperatures.at(shots, len(classes))
             fine = {"temperature": temperature, "penalty": self._calibration.penalty}
+        if self._axes:
+            fine["axes"] = self._axes_at(codes)
         self.classes_, self._fine = classes, fine
         given = given_of(self, self._for_heads, fine)
         self._state = learn(head, Z, codes, len(classes), given)
+
+    def _axes_at(self, codes):
+        """The axes of "gaussian" for so many shots."""
+        shots = np.log(np.bincount(codes)).mean()
+        return min(self._axes.items(), key=lambda item: abs(np.log(item[0]) - shots))[1]
 
     def _on_embedded(self, X):
         """The same learner of embedded rows, and these rows."""

@@ -6,19 +6,22 @@ from typing import NamedTuple
 import numpy as np
 
 from skmeta.core.heads import HEADS, Given
-from skmeta.few_shot._embedding import (
-    Embedding,
-    learned_for_heads,
-    learns_metric,
-    metric_of,
-    with_axes,
+from skmeta.few_shot._axes import (
+    along_reliable_axes,
+    along_unit_axes,
+    axes_of,
+    choose,
+    moments_of,
 )
+from skmeta.few_shot._embedding import Embedding, learns_metric, metric_of
 from skmeta.few_shot._held_out import (
+    SHOTS,
     Calibration,
     Fold,
     accuracies,
     calibrate,
     class_folds,
+    draw,
     held_pool,
 )
 from skmeta.few_shot._training import Trained, entry_shape
@@ -38,6 +41,7 @@ class Learned(NamedTuple):
     encoder: str  # that was asked for, or chosen
     embedding: Embedding
     for_heads: dict
+    axes: dict
     calibration: Calibration | None
     scores: dict  # of each encoder: accuracy on episodes of held-out classes
     histories: dict  # of each encoder that was trained
@@ -85,35 +89,93 @@ def meta_train(learner, classes, rng, trainer):
         else Trained(Embedding(), {}, None)
         for name in candidates
     }
-    folds = {
-        name: _folds(learner, classes, held_out, trained, _last(learner, name))
+    prepared = {
+        name: _prepare(learner, name, classes, held_out, trained, rng)
         for name, trained in found.items()
     }
     scores = {}
-    if len(candidates) > 1:
-        scores = _scores(learner, folds, rng)
+    if len(candidates) > 1 and prepared[candidates[0]].folds:
+        scores = _scores(learner, prepared, rng)
     encoder = max(scores, key=scores.get) if scores else candidates[0]
+    best = prepared[encoder]
     calibration = None
-    if folds[encoder]:
+    if best.folds:
         calibration = calibrate(
             learner.head,
-            folds[encoder],
+            best.folds,
             learner.penalty,
             learner.n_way,
             learner.k_shot,
             rng,
         )
-    embedding = with_axes(
-        found[encoder].embedding,
-        classes.X,
-        classes.codes,
-        classes.n_classes,
-        _last(learner, encoder),
-    )
-    for_heads = learned_for_heads(embedding, embedding(classes.X))
-    for_heads |= found[encoder].for_heads
+    for_heads = {"mean": _mean(best.embedding, classes)} | found[encoder].for_heads
     histories = {name: found[name].history for name in to_train}
-    return Learned(encoder, embedding, for_heads, calibration, scores, histories)
+    return Learned(
+        encoder,
+        best.embedding,
+        for_heads,
+        best.axes,
+        calibration,
+        scores,
+        histories,
+    )
+
+
+class Prepared(NamedTuple):
+    """An encoder with the axes that end it, and how it does on held-out classes."""
+
+    embedding: Embedding
+    axes: dict  # of "gaussian": `Axes` by shots
+    folds: list  # of `Fold`
+
+
+def _prepare(learner, name, classes, held_out, trained, rng):
+    """End an encoder by axes where it needs them."""
+    folds, moments = [], []
+    kind = _axes_kind(learner, name)
+    for held in held_out:
+        pool = held_pool(classes.codes, classes.tasks, held)
+        if pool is None:
+            continue
+        own = classes if held.all() else classes.some(~held)
+        for_heads = {"mean": _mean(trained.embedding, own)} | trained.for_heads
+        given = given_of(learner, for_heads)
+        folds.append(Fold(trained.embedding(classes.X[held]), pool, given))
+        if kind is not None:
+            moments.append(moments_of(own, trained.embedding))
+    if kind is None:
+        return Prepared(trained.embedding, {}, folds)
+
+    place = along_unit_axes if kind == "unit" else along_reliable_axes
+    shots = SHOTS if kind == "unit" else (learner.k_shot,)
+    chosen = choose(
+        learner.head,
+        folds,
+        moments,
+        place,
+        shots,
+        learner.n_way,
+        learner.n_query,
+        int(rng.integers(2**32)),
+    )
+    whole = moments_of(classes, trained.embedding)
+    if kind == "unit":
+        middle = chosen[SHOTS[len(SHOTS) // 2]]
+        return Prepared(
+            trained.embedding,
+            {k: axes_of(whole, shrinkage, kind) for k, shrinkage in chosen.items()},
+            [place(*pair, middle) for pair in zip(folds, moments, strict=True)],
+        )
+    shrinkage = chosen[learner.k_shot]
+    return Prepared(
+        trained.embedding._replace(last=axes_of(whole, shrinkage, kind)),
+        {},
+        [place(*pair, shrinkage) for pair in zip(folds, moments, strict=True)],
+    )
+
+
+def _mean(embedding, classes):
+    return embedding(classes.X).mean(axis=0, dtype=np.float64)
 
 
 CLOSED = ("identity", "whitened")  # encoders that are not trained
@@ -130,6 +192,7 @@ def _candidates(learner, classes):
     if HEADS[learner.head].needs_training:
         return [trained]
     few = classes.n_classes < MIN_CLASSES_TO_CHOOSE
+    few |= np.bincount(classes.codes).max() < 2
     if few or learner.head in ("simpleshot", "gaussian"):
         return ["identity"]
     candidates = ["identity"]
@@ -144,8 +207,8 @@ def _is_trained(learner, name):
     return name not in CLOSED or HEADS[learner.head].needs_training
 
 
-def _last(learner, encoder):
-    """What kind of axes ends an embedding."""
+def _axes_kind(learner, encoder):
+    """What kind of axes of training classes an encoder or head asks for."""
     if learner.head == "gaussian":
         return "unit"
     learned = HEADS[learner.head].uses_metric and learns_metric(
@@ -163,30 +226,18 @@ def given_of(learner, for_heads, fine=None):
     return Given(metric, **(penalty | for_heads | (fine or {})))
 
 
-def _folds(learner, classes, held_out, trained, last):
-    folds = []
-    for held in held_out:
-        pool = held_pool(classes.codes, classes.tasks, held)
-        if pool is None:
-            continue
-        own = classes if held.all() else classes.some(~held)
-        ended = with_axes(trained.embedding, own.X, own.codes, own.n_classes, last)
-        for_heads = learned_for_heads(ended, ended(own.X)) | trained.for_heads
-        folds.append(Fold(ended(classes.X[held]), pool, given_of(learner, for_heads)))
-    return folds
-
-
-def _scores(learner, folds, rng):
+def _scores(learner, prepared, rng):
     """Accuracies of encoders on the same episodes of classes that were held out."""
     seed = int(rng.integers(2**32))
     shots = sorted({1, learner.k_shot})
     scores = {}
-    for name, parts in folds.items():
-        again = np.random.default_rng(seed)
+    for name, (_, _, parts) in prepared.items():
         n = -(-N_CHOICE // (len(parts) * len(shots)))
         found = [
             accuracies(
-                HEADS[learner.head], fold, n, learner.n_way, k, learner.n_query, again
+                HEADS[learner.head],
+                fold,
+                draw(fold, n, learner.n_way, k, learner.n_query, seed),
             ).mean()
             for fold in parts
             for k in shots

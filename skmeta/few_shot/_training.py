@@ -6,11 +6,21 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skmeta._torch import torch_backend
+from skmeta.core.distances import get_metric
 from skmeta.core.episodes import draw_episodes, eligible_tasks, pool_of
-from skmeta.core.heads import HEADS
+from skmeta.core.heads import HEADS, Given
 from skmeta.core.network import hidden_widths, standardisation
 from skmeta.core.projection import project
-from skmeta.few_shot._embedding import Embedding, axes_of, learns_metric
+from skmeta.few_shot._axes import (
+    START,
+    along_reliable_axes,
+    axes_of,
+    choose,
+    moments_of,
+)
+from skmeta.few_shot._embedding import Embedding, learns_metric
+from skmeta.few_shot._held_out import Fold, held_pool
+from skmeta.model_selection._splitters import checked_pool
 
 # Columns of the embedding of images and of modules, where nothing else is said.
 N_COMPONENTS = 64
@@ -54,6 +64,7 @@ class EncoderFit:
         self.train_rows = np.flatnonzero(held if everything else ~held)
         self.held_rows = np.flatnonzero(~held if everything else held)
         self.classes = classes
+        checked_pool(np.arange(classes.n_classes), classes.codes, classes.tasks, 2)
         self.shape = entry_shape(learner, classes.X)
         if self.name != "whitened":
             nn.check_encoder(self.name, "X", self.shape)
@@ -70,10 +81,27 @@ class EncoderFit:
         """Axes of rows of numbers: an encoder of raw columns seldom beats them."""
         if self.shape is not None or self.name not in ("mlp", "whitened"):
             return None
-        own = self.classes.some(
-            np.isin(np.arange(len(self.classes.X)), self.train_rows)
-        )
-        return axes_of(own.X, own.codes, own.n_classes, "reliable")
+        classes, learner = self.classes, self.learner
+        inside = np.zeros(len(classes.X), bool)
+        inside[self.train_rows] = True
+        moments = moments_of(classes.some(inside), Embedding())
+        shrinkage, pool = START, None
+        if len(self.held_rows):
+            pool = held_pool(classes.codes, classes.tasks, ~inside)
+        if pool is not None:
+            Z = classes.X[self.held_rows].reshape(len(self.held_rows), -1)
+            fold = Fold(Z, pool, Given(get_metric("euclidean")))
+            shrinkage = choose(
+                "prototype",
+                [fold],
+                [moments],
+                along_reliable_axes,
+                (learner.k_shot,),
+                learner.n_way,
+                learner.n_query,
+                self.seed,
+            )[learner.k_shot]
+        return axes_of(moments, shrinkage, "reliable")
 
     def _inputs(self):
         X = self.classes.X.reshape(len(self.classes.X), -1)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from skmeta.nn.augment import get_augmentation
-from skmeta.nn.class_batches import ClassBatches
 from skmeta.nn.checkpoint import Checkpoint, fingerprint
+from skmeta.nn.class_batches import ClassBatches
 from skmeta.nn.convolution import Conv4, ResNet
 from skmeta.nn.data import Data, Table, identical_rows
 from skmeta.nn.encoders import (

@@ -11,6 +11,8 @@ from sklearn.neighbors import NearestCentroid
 
 from skmeta.core.calibration import Table, best_temperature
 from skmeta.core.classes import (
+    Axes,
+    Shrinkage,
     class_means,
     class_moments,
     discriminant_axes,
@@ -20,6 +22,9 @@ from skmeta.core.distances import METRICS, get_metric
 from skmeta.core.heads import HEADS, Given, answer, learn
 
 COUNTS = (1, 4, 2)  # unequal shots
+RELATION = [(12, 5), (5,), (5, 1), (1,)]
+# hardly any: what is planted shows
+SLIGHT = Shrinkage(1e-6, 1e-6, True)
 
 
 def task(seed=0, n_features=6, counts=COUNTS, n_queries=50):
@@ -128,7 +133,7 @@ def test_gaussian_is_the_predictive_density_of_two_covariances():
         mean = gain @ Z[codes == c].ravel()
         covariance = joint[3 * n :, 3 * n :] - gain @ asked.T
         expected[:, c] = multivariate_normal(mean, covariance).logpdf(Q)
-    found = logits("gaussian", Z, codes, Q, between=between)
+    found = logits("gaussian", Z, codes, Q, axes=Axes(None, None, between))
     # up to what is the same for all classes
     assert_allclose(found - found[:, :1], expected - expected[:, :1], atol=1e-10)
 
@@ -149,7 +154,8 @@ def test_simpleshot_is_a_nearest_centroid_of_centred_unit_rows():
 @pytest.mark.parametrize("name", HEADS)
 def test_order_of_the_support_and_names_of_classes_do_not_matter(name):
     Z, codes, Q = task()
-    given = dict(mean=np.zeros(6), between=np.ones(6))
+    given = dict(mean=np.zeros(6), axes=Axes(None, None, np.ones(6)))
+    given["relation"] = tuple(np.random.default_rng(0).normal(size=n) for n in RELATION)
     found = logits(name, Z, codes, Q, **given)
     order = np.random.default_rng(1).permutation(len(Z))
     assert_allclose(logits(name, Z[order], codes[order], Q, **given), found)
@@ -200,7 +206,7 @@ def test_moments_recover_the_covariances_with_unequal_counts(covariances):
 def test_axes_diagonalise_both(covariances):
     within, between = covariances
     X, codes = classes_of(within, between, 3000, 5)
-    axes = discriminant_axes(class_moments(X, codes, 3000))
+    axes = discriminant_axes(class_moments(X, codes, 3000), SLIGHT)
     assert_allclose(axes.weights.T @ within @ axes.weights, np.eye(4), atol=0.05)
     projected = axes.weights.T @ between @ axes.weights
     assert_allclose(projected, np.diag(axes.between), atol=0.1 * axes.between[0])
@@ -212,8 +218,8 @@ def test_axes_diagonalise_both(covariances):
 def test_axes_do_not_depend_on_units(covariances):
     X, codes = classes_of(*covariances, 50, 5)
     units = np.array([1e-6, 1.0, 1e3, 1e9])
-    expected = discriminant_axes(class_moments(X, codes, 50))
-    found = discriminant_axes(class_moments(X * units, codes, 50))
+    expected = discriminant_axes(class_moments(X, codes, 50), SLIGHT)
+    found = discriminant_axes(class_moments(X * units, codes, 50), SLIGHT)
     assert_allclose(found.between, expected.between)
     assert_allclose(
         np.abs(found.weights * units[:, None]), np.abs(expected.weights), rtol=1e-6
@@ -223,15 +229,32 @@ def test_axes_do_not_depend_on_units(covariances):
 def test_constant_columns_count_for_nothing(covariances):
     X, codes = classes_of(*covariances, 50, 5)
     wider = np.column_stack([X, np.full(len(X), 1e6)])
-    found = discriminant_axes(class_moments(wider, codes, 50))
+    found = discriminant_axes(class_moments(wider, codes, 50), SLIGHT)
     assert (found.weights[-1] == 0).all()
-    expected = discriminant_axes(class_moments(X, codes, 50))
-    assert_allclose(found.between, expected.between)
+    expected = discriminant_axes(class_moments(X, codes, 50), SLIGHT)
+    assert_allclose(found.between[:4], expected.between)
+
+
+def test_whole_shrinkage_leaves_rows_as_they_are(covariances):
+    X, codes = classes_of(*covariances, 50, 5)
+    axes = discriminant_axes(class_moments(X, codes, 50), Shrinkage(1.0, 1.0, False))
+    turn = axes.weights / np.linalg.norm(axes.weights, axis=0)
+    assert_allclose(turn.T @ turn, np.eye(4), atol=1e-10)
+    assert np.ptp(axes.between) < 1e-10
+    assert_allclose(
+        np.linalg.norm(axes.weights, axis=0), 1 / np.sqrt(mean_variance(X, codes))
+    )
+
+
+def mean_variance(X, codes):
+    """Mean variance within classes."""
+    means, _ = class_means(X, codes, codes.max() + 1)
+    return np.mean(np.sum((X - means[codes]) ** 2, axis=0) / (len(X) - codes.max() - 1))
 
 
 def test_reliability_is_the_correlation_of_two_rows_of_a_class(covariances):
     X, codes = classes_of(*covariances, 4000, 2)
-    axes = discriminant_axes(class_moments(X, codes, 4000))
+    axes = discriminant_axes(class_moments(X, codes, 4000), SLIGHT)
     Z = (X - axes.mean) @ reliable_axes(axes).weights
     raw = (X - axes.mean) @ axes.weights
     for i in range(2):
