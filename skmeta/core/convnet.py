@@ -13,7 +13,8 @@ from skmeta.core.blocks import row_slices
 
 # Images taken at a time are about this large with their neighbourhoods laid out.
 BLOCK_BYTES = 2 * 2**20
-NORM_EPS = 1e-5  # added to a variance, as torch's BatchNorm2d has it
+NORM_EPS = 1e-5  # added to a variance, as torch's normalisations have it
+GROUP_FILTERS = 8  # that are normalised together
 # Images with a shorter side are not pooled before the residual blocks.
 MIN_SIDE_TO_POOL = 16
 
@@ -25,12 +26,19 @@ class ConvNetwork(NamedTuple):
     shape: tuple  # (channels, height, width)
     means: np.ndarray  # (channels,)
     scales: np.ndarray  # (channels,)
-    arrays: dict  # of torch's names: weights, and statistics of batch normalisation
+    # Of torch's names: weights, and statistics of batch normalisation; without those,
+    # groups of filters are normalised.
+    arrays: dict
 
     @property
     def n_out(self):
         """Number of outputs."""
         return len(self.arrays["linear.bias"])
+
+
+def n_groups(n_filters):
+    """Number of groups of filters that are normalised together."""
+    return n_filters // GROUP_FILTERS if n_filters % GROUP_FILTERS == 0 else 1
 
 
 def conv4_pools(shape):
@@ -81,7 +89,7 @@ def _conv4(network):
 
     def apply(H):
         for layer, pool in zip(layers, pools, strict=True):
-            H = _convolved(H, layer.weights)
+            H = _normalised(_convolved(H, layer.weights), layer)
             # The maximum of rectified, shifted entries: shifted and rectified after it.
             H = _rectified(_pooled(H) if pool else H, layer.biases)
         # As torch flattens: channels first.
@@ -104,14 +112,16 @@ def _resnet(network):
     pool = min(network.shape[1:]) >= MIN_SIDE_TO_POOL
 
     def apply(H):
-        H = _convolved(H, stem.weights)
+        H = _normalised(_convolved(H, stem.weights), stem)
         H = _rectified(_pooled(H) if pool else H, stem.biases)
         for first, second, shortcut in blocks:
             stride = 1 if shortcut is None else 2
-            residual = _rectified(_convolved(H, first.weights, stride), first.biases)
-            residual = _convolved(residual, second.weights)
+            residual = _normalised(_convolved(H, first.weights, stride), first)
+            residual = _rectified(residual, first.biases)
+            residual = _normalised(_convolved(residual, second.weights), second)
             if shortcut is not None:
-                H = _convolved(H, shortcut.weights, stride) + shortcut.biases
+                H = _normalised(_convolved(H, shortcut.weights, stride), shortcut)
+                H = H + shortcut.biases
             residual += H
             H = _rectified(residual, second.biases)
         features = H.reshape(len(H), -1, H.shape[-1]).mean(axis=1)
@@ -126,13 +136,18 @@ KINDS = {"conv4": _conv4, "resnet": _resnet}
 class _Layer(NamedTuple):
     weights: np.ndarray  # (side * side * n_in, n_filters): rows, columns, channels
     biases: np.ndarray  # (n_filters,)
+    gains: np.ndarray | None = None  # (n_filters,), of normalised groups of filters
 
 
 def _folded(arrays, name):
-    """A convolution and the batch normalisation after it, as one; None without."""
+    """A convolution and what normalises it, batch normalisation folded in; or None."""
     if f"{name}.convolution.weight" not in arrays:
         return None
     weights = arrays[f"{name}.convolution.weight"].astype(np.float64)
+    if f"{name}.norm.running_mean" not in arrays:
+        gain, shift = (arrays[f"{name}.norm.{part}"] for part in ("weight", "bias"))
+        weights = weights.transpose(2, 3, 1, 0).reshape(-1, len(gain))
+        return _Layer(weights.astype(np.float32), shift, gain)
     gain, shift, mean, variance = (
         arrays[f"{name}.norm.{part}"].astype(np.float64)
         for part in ("weight", "bias", "running_mean", "running_var")
@@ -161,6 +176,18 @@ def _convolved(H, weights, stride=1):
     n, height, width = windows.shape[:3]
     windows = windows.reshape(n, height * width, len(weights))
     return (windows @ weights).reshape(n, height, width, -1)
+
+
+def _normalised(H, layer):
+    """Groups of filters of an image at mean 0 and variance 1, and their gains."""
+    if layer.gains is None:
+        return H
+    shape = H.shape
+    H = H.reshape(len(H), -1, n_groups(shape[-1]), shape[-1] // n_groups(shape[-1]))
+    H = H - H.mean(axis=(1, 3), keepdims=True)
+    variance = np.square(H).mean(axis=(1, 3), keepdims=True)
+    H /= np.sqrt(variance + np.float32(NORM_EPS))
+    return H.reshape(shape) * layer.gains
 
 
 def _pooled(H):

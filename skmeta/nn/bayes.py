@@ -107,12 +107,15 @@ class BayesianLearner(nn.Module):
         residuals = support.y * present - phi @ self.prior.double()
         return phi, phi * self.scale(), residuals
 
-    def losses(self, tasks):
+    def task_losses(self, tasks):
         """Negative log likelihood of the query given the support, a mean over rows."""
         means, deviations = self.predict(tasks.support, tasks.query.X)
         errors = (tasks.query.y - means) / deviations
         each = 0.5 * errors.square() + deviations.log() + 0.5 * math.log(2 * math.pi)
         return (each.mean(dim=2) * tasks.query.weights).sum(dim=1)
+
+    def diverged(self, tasks):
+        """None: there is no inner loop."""
 
     @torch.no_grad()
     def posterior(self, support):

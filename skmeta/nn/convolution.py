@@ -7,7 +7,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skmeta.core.convnet import MIN_SIDE_TO_POOL, NORM_EPS, ConvNetwork, conv4_pools
+from skmeta.core.convnet import (
+    MIN_SIDE_TO_POOL,
+    NORM_EPS,
+    ConvNetwork,
+    conv4_pools,
+    n_groups,
+)
 from skmeta.nn.encoders import Dropout, linear
 
 MIN_SIDE = 4
@@ -30,14 +36,17 @@ class Conv4(nn.Module):
         For the initial weights and dropout.
     width : int, default=64
         Filters a convolution.
+    norm : {"batch", "group"}, default="batch"
+        How filters are normalised: over the images of a batch, or over groups of
+        filters within each image.
     """
 
-    def __init__(self, shape, n_out, *, dropout=0.0, generator, width=64):
+    def __init__(self, shape, n_out, *, dropout=0.0, generator, width=64, norm="batch"):
         super().__init__()
         self.shape = _checked(shape, "conv4")
         self.pools = conv4_pools(self.shape)
         self.blocks = nn.ModuleList(
-            Convolution(n_in, width, generator)
+            Convolution(n_in, width, generator, norm=norm)
             for n_in in (self.shape[0], width, width, width)
         )
         self.dropout = Dropout(dropout, generator)
@@ -56,6 +65,18 @@ class Conv4(nn.Module):
             # Maxima may be rectified as well after as before: there are fewer.
             H = F.relu(F.max_pool2d(H, 2) if pool else H)
         return self.linear(self.dropout(H.flatten(1)))
+
+    def of_tasks(self, params, X):
+        """Encodings (n_tasks, n, n_out), each task's by parameters of its own.
+
+        Tasks are groups of the channels of each convolution; ``norm="group"`` only.
+        """
+        H = _as_groups(X)
+        for i, pool in enumerate(self.pools):
+            H = self.blocks[i].of_tasks(params, f"blocks.{i}.", H, len(X))
+            H = F.relu(F.max_pool2d(H, 2) if pool else H)
+        H = H.flatten(1).unflatten(1, (len(X), -1))
+        return _linear_of_tasks(params, H)
 
     def network(self, means, scales):
         """The same function of raw images, as arrays; one mean and scale a channel."""
@@ -85,18 +106,21 @@ class ResNet(nn.Module):
     width : int, default=32
         Filters a convolution of the first block; the others have two and four times
         as many.
+    norm : {"batch", "group"}, default="batch"
+        How filters are normalised: over the images of a batch, or over groups of
+        filters within each image.
     """
 
-    def __init__(self, shape, n_out, *, dropout=0.0, generator, width=32):
+    def __init__(self, shape, n_out, *, dropout=0.0, generator, width=32, norm="batch"):
         super().__init__()
         self.shape = _checked(shape, "resnet")
         self.pool = min(self.shape[1:]) >= MIN_SIDE_TO_POOL
-        self.stem = Convolution(self.shape[0], width, generator)
+        self.stem = Convolution(self.shape[0], width, generator, norm=norm)
         self.blocks = nn.ModuleList(
             [
-                Residual(width, width, generator),
-                Residual(width, 2 * width, generator),
-                Residual(2 * width, 4 * width, generator),
+                Residual(width, width, generator, norm=norm),
+                Residual(width, 2 * width, generator, norm=norm),
+                Residual(2 * width, 4 * width, generator, norm=norm),
             ]
         )
         self.dropout = Dropout(dropout, generator)
@@ -111,6 +135,18 @@ class ResNet(nn.Module):
             H = block(H)
         return self.linear(self.dropout(H.mean(dim=(2, 3))))
 
+    def of_tasks(self, params, X):
+        """Encodings (n_tasks, n, n_out), each task's by parameters of its own.
+
+        Tasks are groups of the channels of each convolution; ``norm="group"`` only.
+        """
+        H = self.stem.of_tasks(params, "stem.", _as_groups(X), len(X))
+        H = F.relu(F.max_pool2d(H, 2) if self.pool else H)
+        for i, block in enumerate(self.blocks):
+            H = block.of_tasks(params, f"blocks.{i}.", H, len(X))
+        H = H.mean(dim=(2, 3)).unflatten(1, (len(X), -1))
+        return _linear_of_tasks(params, H)
+
     def network(self, means, scales):
         """The same function of raw images, as arrays; one mean and scale a channel."""
         return _network("resnet", self, means, scales)
@@ -123,25 +159,36 @@ class ResNet(nn.Module):
 class Residual(nn.Module):
     """Two convolutions beside a shortcut; with more filters, at half the sides."""
 
-    def __init__(self, n_in, n_filters, generator):
+    def __init__(self, n_in, n_filters, generator, *, norm="batch"):
         super().__init__()
         stride = 1 if n_in == n_filters else 2
-        self.first = Convolution(n_in, n_filters, generator, stride=stride)
-        self.second = Convolution(n_filters, n_filters, generator)
+        self.first = Convolution(n_in, n_filters, generator, stride=stride, norm=norm)
+        self.second = Convolution(n_filters, n_filters, generator, norm=norm)
         self.shortcut = None
         if stride == 2:
-            self.shortcut = Convolution(n_in, n_filters, generator, side=1, stride=2)
+            self.shortcut = Convolution(
+                n_in, n_filters, generator, side=1, stride=2, norm=norm
+            )
 
     def forward(self, H):
         """Images (n, n_filters, ...)."""
         shortcut = H if self.shortcut is None else self.shortcut(H)
         return F.relu(self.second(F.relu(self.first(H))) + shortcut)
 
+    def of_tasks(self, params, name, H, n_tasks):
+        """Images (n, n_tasks * n_filters, ...)."""
+        shortcut = H
+        if self.shortcut is not None:
+            shortcut = self.shortcut.of_tasks(params, f"{name}shortcut.", H, n_tasks)
+        H = F.relu(self.first.of_tasks(params, f"{name}first.", H, n_tasks))
+        H = self.second.of_tasks(params, f"{name}second.", H, n_tasks)
+        return F.relu(H + shortcut)
+
 
 class Convolution(nn.Module):
-    """A convolution and batch normalisation, drawn as by He et al. (2015)."""
+    """A convolution and a normalisation, drawn as by He et al. (2015)."""
 
-    def __init__(self, n_in, n_filters, generator, *, side=3, stride=1):
+    def __init__(self, n_in, n_filters, generator, *, side=3, stride=1, norm="batch"):
         super().__init__()
         # skip_init: a layer that torch starts itself draws from the global generator.
         self.convolution = nn.utils.skip_init(
@@ -157,11 +204,17 @@ class Convolution(nn.Module):
             self.convolution.weight.normal_(
                 0, math.sqrt(2 / (n_in * side * side)), generator=generator
             )
-        self.norm = nn.BatchNorm2d(n_filters, eps=NORM_EPS)
+        self.norm = (
+            nn.BatchNorm2d(n_filters, eps=NORM_EPS)
+            if norm == "batch"
+            else nn.GroupNorm(n_groups(n_filters), n_filters, eps=NORM_EPS)
+        )
 
     def forward(self, X):
         """Images (n, n_filters, ...)."""
         H = self.convolution(X)
+        if isinstance(self.norm, nn.GroupNorm):
+            return self.norm(H)
         if self.training and H.numel() <= H.shape[1]:
             # One value a filter has no variance: it is scaled by those seen before.
             norm = self.norm
@@ -174,6 +227,37 @@ class Convolution(nn.Module):
                 eps=norm.eps,
             )
         return self.norm(H)
+
+    def of_tasks(self, params, name, X, n_tasks):
+        """Images (n, n_tasks * n_filters, ...) of (n, n_tasks * n_in, ...)."""
+        H = F.conv2d(
+            X,
+            params[f"{name}convolution.weight"].flatten(0, 1),
+            stride=self.convolution.stride,
+            padding=self.convolution.padding,
+            groups=n_tasks,
+        )
+        return F.group_norm(
+            H,
+            n_tasks * self.norm.num_groups,
+            params[f"{name}norm.weight"].flatten(),
+            params[f"{name}norm.bias"].flatten(),
+            eps=self.norm.eps,
+        )
+
+
+def _as_groups(X):
+    """Images (n, n_tasks * channels, ...), of tasks (n_tasks, n, channels, ...).
+
+    Channels first: of many groups the grouped convolutions are then the faster ones.
+    """
+    return X.transpose(0, 1).flatten(1, 2)
+
+
+def _linear_of_tasks(params, H):
+    """The last layer, of features (n, n_tasks, n_in)."""
+    biases = params["linear.bias"].unsqueeze(1)
+    return torch.baddbmm(biases, H.transpose(0, 1), params["linear.weight"].mT)
 
 
 def _checked(shape, name):

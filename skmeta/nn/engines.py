@@ -11,6 +11,9 @@ from torch.func import functional_call, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from skmeta.nn import perceptron
+from skmeta.nn.convolution import Conv4, ResNet
+
+GROUPED = Conv4, ResNet  # with of_tasks
 
 # What vmap cannot do, or does slower than a loop.
 LOOPED = (nn.modules.conv._ConvNd, nn.RNNBase, nn.RNNCellBase)
@@ -110,7 +113,7 @@ def fastest(body, X):
     """
     if isinstance(body, Perceptron):
         return "batched"
-    if hasattr(body, "of_tasks"):
+    if isinstance(body, GROUPED):
         return "grouped"
     if any(isinstance(module, LOOPED) for module in body.modules()):
         return "loop"

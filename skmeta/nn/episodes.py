@@ -49,7 +49,8 @@ class EpisodeData:
         )
         if self.min_shot < self.k_shot:
             shots = rng.integers(self.min_shot, self.k_shot + 1, size=(len(rows), 1, 1))
-            episodes.support[np.arange(self.k_shot) >= shots] = NONE
+            few = np.where(np.arange(self.k_shot) < shots, episodes.support, NONE)
+            episodes = episodes._replace(support=few)
         self.gathered = {}
         self.drawn = Drawn.of(episodes, self.y is not None, self.X.device, self.X.dtype)
         for start in range(0, len(rows), batch_size):

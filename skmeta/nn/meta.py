@@ -99,7 +99,7 @@ class Learner(nn.Module):
             for rates in zip(*(r.unbind() for r in self.learned_rates), strict=True)
         ]
 
-    def descend(self, params, batches, n_steps, *, second_order):
+    def descend(self, params, batches, n_steps, *, second_order, rates=None):
         """Parameters of each task after some steps.
 
         Parameters
@@ -110,8 +110,11 @@ class Learner(nn.Module):
             To step on in turn, again from the first where there are more steps.
         n_steps : int
         second_order : bool
+        rates : list or None
+            Default those of `rates`.
         """
-        rates, n_tasks = self.rates(), len(batches[0].X)
+        rates = self.rates() if rates is None else rates
+        n_tasks = len(batches[0].X)
         if self.algorithm.head_only:
             # Features do not change: all steps are those of a linear model.
             batches = [b._replace(X=self.features(params, b.X)) for b in batches]
@@ -190,6 +193,45 @@ class Learner(nn.Module):
                 self.body.activation, self.loss, list(params.values()), rows
             )
         return self.loss.value(self.outputs(params, rows.X), rows)
+
+    def task_losses(self, tasks):
+        """Losses (n_tasks,) that the algorithm lowers."""
+        return self.algorithm.losses(self, tasks)
+
+    def diverged(self, tasks):
+        """What to say where training on some tasks diverged in the inner loop."""
+        with torch.no_grad():
+            start = self.start(tasks.support, tasks.n_outputs)
+            return self.diverged_at(start, [tasks.support], self.n_inner_steps)
+
+    @torch.no_grad()
+    def diverged_at(self, params, batches, n_steps):
+        """What to say of the step after which losses are not finite.
+
+        None where all are, or where they are not before the first step.
+        """
+        rate = f"inner_lr={self.inner_lr:.3g}"
+        if self.learned_rates is not None:
+            largest = max(float(r.abs().max()) for r in self.learned_rates)
+            rate = f"learned rates of up to {largest:.3g}"
+        rates = self.rates()
+        for step in range(n_steps + 1):
+            losses = self.losses(params, batches[0])
+            bad = ~losses.isfinite()
+            if bad.any() or step == n_steps:
+                break
+            batch = batches[step % len(batches)]
+            params = self.descend(
+                params, [batch], 1, second_order=False, rates=rates[step:] or rates[-1:]
+            )
+        if step == 0 or not bad.any():
+            return None
+        return (
+            f"The inner loop diverged at step {step} of {n_steps} with {rate}: the "
+            f"support loss of {int(bad.sum())} of {len(losses)} tasks became "
+            f"{float(losses[bad][0])}. Lower inner_lr, or standardise X and y; the "
+            "weights are those before it."
+        )
 
     @torch.no_grad()
     def body_of(self, params, task):

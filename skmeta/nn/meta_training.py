@@ -5,6 +5,8 @@ import torch
 
 from skmeta.nn.training import train
 
+REMEDY = "lower outer_lr, or clip gradients by max_grad_norm"
+
 
 class Objective:
     """The mean loss of a batch of tasks, for `skmeta.nn.training.train`.
@@ -56,14 +58,12 @@ class _Known(torch.autograd.Function):
         return None, None, *(None if g is None else g * share for g in ctx.gradients)
 
 
-def meta_train(
-    learner, data, plan, rng, *, n_updates, task_chunk_size=None, score=None, **options
-):
+def meta_train(learner, data, plan, rng, *, n_updates, task_chunk_size=None, **options):
     """Train a learner in place; an epoch is ``n_updates`` meta-updates.
 
     Parameters
     ----------
-    learner : Learner
+    learner : Learner or BayesianLearner
     data : EpisodeData
     plan : Plan
         Its ``batch_size`` is the number of tasks of a meta-update.
@@ -71,7 +71,6 @@ def meta_train(
         Draws all tasks.
     n_updates : int
     task_chunk_size : int or None, default=None
-    score : callable or None
     **options
         What else `skmeta.nn.training.train` takes.
 
@@ -87,21 +86,19 @@ def meta_train(
     objective = Objective(task_losses, task_chunk_size)
     rows = np.arange(n_updates * plan.batch_size)
     try:
-        return train(learner, objective, data, rows, plan, rng, score=score, **options)
+        return train(
+            learner, objective, data, rows, plan, rng, remedy=REMEDY, **options
+        )
     except FloatingPointError as error:
-        raise FloatingPointError(_why(learner, objective.last) or str(error)) from error
+        why = learner.diverged(objective.last)
+        if why is None:
+            raise
+        raise FloatingPointError(why) from error
 
 
 def task_losses(learner, tasks):
-    """Losses (n_tasks,) that the algorithm of a learner lowers."""
-    return learner.algorithm.losses(learner, tasks)
-
-
-def _why(learner, tasks):
-    """What to say where the inner loop is what diverged, else None."""
-    with torch.no_grad():
-        params = learner.start(tasks.support, tasks.n_outputs)
-        return diverged_at(learner, params, tasks.support, learner.n_inner_steps)
+    """Losses (n_tasks,) that training lowers."""
+    return learner.task_losses(tasks)
 
 
 @torch.no_grad()
@@ -131,27 +128,7 @@ def adapt(learner, support, n_outputs, n_steps):
     params = learner.descend(start, [support], n_steps, second_order=False)
     if not all(bool(p.isfinite().all()) for p in params.values()):
         raise FloatingPointError(
-            diverged_at(learner, start, support, n_steps)
-            or "The weights that the task starts from are not finite."
+            learner.diverged_at(start, [support], n_steps)
+            or "Weights or rows of the task are too large, or not finite."
         )
     return params
-
-
-def diverged_at(learner, params, support, n_steps):
-    """What to say of the step after which losses are not finite; None without one."""
-    rate = f"inner_lr={learner.inner_lr:.3g}"
-    if learner.learned_rates is not None:
-        largest = max(float(r.abs().max()) for r in learner.learned_rates)
-        rate = f"learned rates of up to {largest:.3g}"
-    for step in range(1, n_steps + 1):
-        params = learner.descend(params, [support], 1, second_order=False)
-        losses = learner.losses(params, support)
-        bad = ~losses.isfinite()
-        if bad.any():
-            return (
-                f"The inner loop diverged at step {step} of {n_steps} with {rate}: the "
-                f"support loss of {int(bad.sum())} of {len(losses)} tasks became "
-                f"{float(losses[bad][0])}. Lower inner_lr, or standardise X and y; the "
-                "weights are those before it."
-            )
-    return None

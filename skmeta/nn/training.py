@@ -79,6 +79,7 @@ def train(
     checkpoint=None,
     generators=(),
     optimiser_state=None,
+    remedy="lower learning_rate_init, or clip gradients by max_grad_norm",
 ):
     """Fit the encoders in place; the best weights by ``score`` are those that stay.
 
@@ -106,6 +107,8 @@ def train(
         Those that training draws from beside the ones that modules of the space hold.
     optimiser_state : dict of str to ndarray or None
         To go on from: that of a `History`.
+    remedy : str
+        What the user is to do where the fit diverges.
 
     Returns
     -------
@@ -137,7 +140,15 @@ def train(
             batches = data.batches(rows, plan.batch_size, rng)
             try:
                 loss = _one_pass(
-                    space, objective, data, batches, plan, optimiser, now, n_steps
+                    space,
+                    objective,
+                    data,
+                    batches,
+                    plan,
+                    optimiser,
+                    now,
+                    n_steps,
+                    remedy,
                 )
             except torch.OutOfMemoryError as error:
                 error.add_note(
@@ -174,7 +185,7 @@ def train(
     )
 
 
-def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps):
+def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps, remedy):
     """Mean loss of the rows, each batch a step; counts the steps in ``now``."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     several = parameters[0].device.type != "cpu"  # at once: slower for few on a CPU
@@ -207,8 +218,7 @@ def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps):
             raise FloatingPointError(
                 f"The loss became {current} at step {now.step} (epoch "
                 f"{len(now.losses) + 1}, learning rate {rate:.3g}). The weights are "
-                "those before it; lower learning_rate_init, or clip gradients by "
-                "max_grad_norm."
+                f"those before it; {remedy}."
             )
         if plan.max_norm is not None:
             nn.utils.clip_grads_with_norm_(

@@ -172,3 +172,29 @@ def test_training_learns_where_a_dot_stands(kind):
 def test_other_shapes_are_refused(kind, shape):
     with pytest.raises(ValueError, match=r"channels, height, width.*at least 4"):
         make(kind, shape)
+
+
+# ---- group normalisation -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape, width", [((3, 16, 18), 16), ((1, 8, 8), 6)])
+def test_normalised_groups_of_filters_in_numpy_and_torch(kind, shape, width):
+    generator = torch.Generator().manual_seed(0)
+    module = KINDS[kind](
+        shape, 5, generator=generator, width=width, norm="group"
+    ).eval()
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            if "norm" in name:
+                p.add_(torch.rand(p.shape, generator=generator) - 0.5)
+    X = np.random.default_rng(0).standard_normal((7, *shape)).astype(np.float32)
+    network = module.network(np.zeros(shape[0]), np.ones(shape[0]))
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(X)).numpy()
+    np.testing.assert_allclose(forward(network, X), wanted, atol=2e-5)
+    # An image's encoding has nothing to do with those beside it, in training too.
+    module.train()
+    with torch.no_grad():
+        alone = module(torch.from_numpy(X[:1])).numpy()
+    np.testing.assert_allclose(alone, wanted[:1], atol=2e-5)

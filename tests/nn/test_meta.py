@@ -10,13 +10,13 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from skmeta.nn import engines, inner, perceptron  # noqa: E402
+from skmeta.nn.convolution import Conv4, ResNet  # noqa: E402
 from skmeta.nn.engines import Perceptron  # noqa: E402
 from skmeta.nn.heads import Prototypes, make_head  # noqa: E402
 from skmeta.nn.meta import ALGORITHMS, HEAD, Learner, get_algorithm  # noqa: E402
 from skmeta.nn.meta_training import (  # noqa: E402
     Objective,
     adapt,
-    diverged_at,
     task_losses,
 )
 from skmeta.nn.tasks import (  # noqa: E402
@@ -140,15 +140,18 @@ def check_differences(learner, tasks, tolerance=1e-7):
     rng = np.random.default_rng(1)
     direction = torch.tensor(rng.standard_normal(len(found)), dtype=found.dtype)
     direction /= direction.norm()
-    start = nn.utils.parameters_to_vector(learner.parameters()).detach()
+    params = list(learner.parameters())
+    start = [p.detach().clone() for p in params]
+    parts = direction.split([p.numel() for p in params])
 
+    @torch.no_grad()
     def value(step):
-        nn.utils.vector_to_parameters(start + step * direction, learner.parameters())
-        with torch.no_grad():
-            return float(Objective(task_losses)(learner, tasks))
+        for p, at, part in zip(params, start, parts, strict=True):
+            p.copy_(at + step * part.view(p.shape))
+        return float(Objective(task_losses)(learner, tasks))
 
     differences = [(value(h) - value(-h)) / (2 * h) for h in (2e-4, 1e-4)]
-    nn.utils.vector_to_parameters(start, learner.parameters())
+    value(0.0)
     expected = (4 * differences[1] - differences[0]) / 3  # Richardson
     assert float(found @ direction) == pytest.approx(expected, rel=1e-6, abs=tolerance)
 
@@ -526,7 +529,8 @@ def test_fault_46_diverging_steps_are_named(engine, algorithm):
     assert all(bool(p.isfinite().all()) for p in learner.parameters())
     fine = make_learner(head="regression", dtype=torch.float32)
     start = fine.start(tasks.support, 2)
-    assert diverged_at(fine, start, tasks.support, 3) is None
+    assert fine.diverged_at(start, [tasks.support], 3) is None
+    assert fine.diverged(tasks) is None
 
 
 def test_global_generators_are_left_alone():
@@ -536,3 +540,55 @@ def test_global_generators_are_left_alone():
     adapt(learner, make_tasks().support, N_WAY, 2)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+# ---- convolutions --------------------------------------------------------------------
+
+
+def image_tasks():
+    rng = np.random.default_rng(0)
+
+    def some(n):
+        y = torch.arange(N_WAY).repeat_interleave(n).expand(N_TASKS, -1)
+        X = torch.tensor(rng.standard_normal((*y.shape, 1, 8, 8)))
+        return Rows(X, y, torch.full(y.shape, 1 / y.shape[1], dtype=torch.float64))
+
+    return Tasks(some(1), some(2), N_WAY)
+
+
+def image_learner(kind, algorithm, engine):
+    generator = torch.Generator().manual_seed(0)
+    body = kind((1, 8, 8), 5, generator=generator, width=8, norm="group")
+    assert engines.fastest(body, torch.zeros(2, 1, 8, 8)) == "grouped"
+    return Learner(
+        body,
+        Prototypes(5),
+        LOSSES["cross_entropy"],
+        algorithm,
+        engine=engine,
+        inner_lr=0.05,
+        n_inner_steps=2,
+    ).double()
+
+
+@pytest.mark.parametrize("kind", [Conv4, ResNet])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_convolutions_of_all_tasks_are_those_of_each(algorithm, kind):
+    tasks = image_tasks()
+    (value, first), (other_value, other) = (
+        gradient(image_learner(kind, algorithm, engine), tasks)
+        for engine in ("grouped", "loop")
+    )
+    assert torch.isclose(value, other_value, rtol=1e-10)
+    assert torch.allclose(first, other, rtol=1e-8, atol=1e-10)
+
+
+def test_convolutions_agree_with_finite_differences():
+    for engine in ("grouped", "loop"):
+        check_differences(image_learner(Conv4, "maml", engine), image_tasks(), 1e-6)
+
+
+def test_batch_normalised_convolutions_are_refused():
+    body = Conv4((1, 8, 8), 5, generator=torch.Generator(), width=8)
+    with pytest.raises(ValueError, match="BatchNorm2d"):
+        engines.check_independent(body)
