@@ -89,9 +89,10 @@ def _conv4(network):
 
     def apply(H):
         for layer, pool in zip(layers, pools, strict=True):
-            H = _normalised(_convolved(H, layer.weights), layer)
+            H = _convolved(H, layer.weights)
             # The maximum of rectified, shifted entries: shifted and rectified after it.
-            H = _rectified(_pooled(H) if pool else H, layer.biases)
+            H = _normalised(_pooled(H) if pool else H, layer)
+            H = _rectified(H, layer.biases)
         # As torch flattens: channels first.
         return _linear(network.arrays, np.moveaxis(H, -1, 1).reshape(len(H), -1))
 
@@ -112,8 +113,9 @@ def _resnet(network):
     pool = min(network.shape[1:]) >= MIN_SIDE_TO_POOL
 
     def apply(H):
-        H = _normalised(_convolved(H, stem.weights), stem)
-        H = _rectified(_pooled(H) if pool else H, stem.biases)
+        H = _convolved(H, stem.weights)
+        H = _normalised(_pooled(H) if pool else H, stem)
+        H = _rectified(H, stem.biases)
         for first, second, shortcut in blocks:
             stride = 1 if shortcut is None else 2
             residual = _normalised(_convolved(H, first.weights, stride), first)

@@ -61,9 +61,8 @@ class Conv4(nn.Module):
         """Encodings (n, n_out) of standardised images (n, *shape)."""
         H = _channels_last(X)
         for block, pool in zip(self.blocks, self.pools, strict=True):
-            H = block(H)
             # Maxima may be rectified as well after as before: there are fewer.
-            H = F.relu(F.max_pool2d(H, 2) if pool else H)
+            H = F.relu(block(H, pool))
         return self.linear(self.dropout(H.flatten(1)))
 
     def of_tasks(self, params, X):
@@ -73,8 +72,7 @@ class Conv4(nn.Module):
         """
         H = _as_groups(X)
         for i, pool in enumerate(self.pools):
-            H = self.blocks[i].of_tasks(params, f"blocks.{i}.", H, len(X))
-            H = F.relu(F.max_pool2d(H, 2) if pool else H)
+            H = F.relu(self.blocks[i].of_tasks(params, f"blocks.{i}.", H, len(X), pool))
         H = H.flatten(1).unflatten(1, (len(X), -1))
         return _linear_of_tasks(params, H)
 
@@ -129,8 +127,7 @@ class ResNet(nn.Module):
 
     def forward(self, X):
         """Encodings (n, n_out) of standardised images (n, *shape)."""
-        H = self.stem(_channels_last(X))
-        H = F.relu(F.max_pool2d(H, 2) if self.pool else H)
+        H = F.relu(self.stem(_channels_last(X), self.pool))
         for block in self.blocks:
             H = block(H)
         return self.linear(self.dropout(H.mean(dim=(2, 3))))
@@ -140,8 +137,8 @@ class ResNet(nn.Module):
 
         Tasks are groups of the channels of each convolution; ``norm="group"`` only.
         """
-        H = self.stem.of_tasks(params, "stem.", _as_groups(X), len(X))
-        H = F.relu(F.max_pool2d(H, 2) if self.pool else H)
+        H = _as_groups(X)
+        H = F.relu(self.stem.of_tasks(params, "stem.", H, len(X), self.pool))
         for i, block in enumerate(self.blocks):
             H = block.of_tasks(params, f"blocks.{i}.", H, len(X))
         H = H.mean(dim=(2, 3)).unflatten(1, (len(X), -1))
@@ -210,11 +207,16 @@ class Convolution(nn.Module):
             else nn.GroupNorm(n_groups(n_filters), n_filters, eps=NORM_EPS)
         )
 
-    def forward(self, X):
-        """Images (n, n_filters, ...)."""
+    def forward(self, X, pool=False):
+        """Images (n, n_filters, ...), at half the sides where they are pooled."""
         H = self.convolution(X)
         if isinstance(self.norm, nn.GroupNorm):
-            return self.norm(H)
+            # Of pooled images there is a quarter to normalise, and to differentiate.
+            return self.norm(F.max_pool2d(H, 2) if pool else H)
+        H = self._batch_normalised(H)
+        return F.max_pool2d(H, 2) if pool else H
+
+    def _batch_normalised(self, H):
         if self.training and H.numel() <= H.shape[1]:
             # One value a filter has no variance: it is scaled by those seen before.
             norm = self.norm
@@ -228,7 +230,7 @@ class Convolution(nn.Module):
             )
         return self.norm(H)
 
-    def of_tasks(self, params, name, X, n_tasks):
+    def of_tasks(self, params, name, X, n_tasks, pool=False):
         """Images (n, n_tasks * n_filters, ...) of (n, n_tasks * n_in, ...)."""
         H = F.conv2d(
             X,
@@ -238,7 +240,7 @@ class Convolution(nn.Module):
             groups=n_tasks,
         )
         return F.group_norm(
-            H,
+            F.max_pool2d(H, 2) if pool else H,
             n_tasks * self.norm.num_groups,
             params[f"{name}norm.weight"].flatten(),
             params[f"{name}norm.bias"].flatten(),
