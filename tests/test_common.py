@@ -7,7 +7,13 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmeta import CCAMapper, CCAMapperCV, CrossModalRetriever, NeuralSharedSpaceMapper
+from skmeta import (
+    CCAMapper,
+    CCAMapperCV,
+    CrossModalRetriever,
+    MetricFewShotClassifier,
+    NeuralSharedSpaceMapper,
+)
 
 COLUMNS = ColumnTransformer(
     [("a", StandardScaler(), slice(0, 1)), ("b", "passthrough", slice(0, 2))]
@@ -38,6 +44,31 @@ SUPERVISED = NeuralSharedSpaceMapper(
     ]
 )
 def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [
+        MetricFewShotClassifier(head, random_state=0)
+        for head in ("prototype", "matching", "ridge", "simpleshot", "gaussian")
+    ]
+)
+def test_scikit_learn_checks_of_few_shot_learners(estimator, check):
+    check(estimator)
+
+
+@parametrize_with_checks(
+    [
+        MetricFewShotClassifier(
+            "relation", max_iter=8, learning_rate_init=0.03, random_state=0
+        ),
+        MetricFewShotClassifier(
+            encoder="mlp", hidden_layer_sizes=(8,), max_iter=3, random_state=0
+        ),
+    ]
+)
+def test_scikit_learn_checks_of_trained_few_shot_learners(estimator, check):
+    pytest.importorskip("torch")
     check(estimator)
 
 

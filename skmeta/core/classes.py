@@ -67,8 +67,8 @@ def class_moments(rows, codes, n_classes):
 class Shrinkage(NamedTuple):
     """How far covariances of few classes are drawn towards simpler ones."""
 
-    within: float  # towards a multiple of the identity, 0 to 1
-    between: float
+    within: float  # of the one within towards a multiple of the identity, 0 to 1
+    between: float  # of the one between towards a multiple of the one within
     by_column: bool  # whether columns are brought to unit variance within classes first
 
 
@@ -105,15 +105,15 @@ def discriminant_axes(moments, shrinkage):
     # The means of n rows vary by W / n around those of their classes.
     between = moments.between[np.ix_(varies, varies)] * square
     between -= within / moments.rows_per_class
-    spread = max(np.trace(between), 0.0) / max(len(between), 1)
-    between *= 1.0 - shrinkage.between
-    between.flat[:: len(between) + 1] += shrinkage.between * spread
     # A direction without any variance is not more certain than rounding allows.
     values, vectors = eigh(between, shrink(within, max(shrinkage.within, 1e-8)))
-    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    values, vectors = values[::-1], vectors[:, ::-1]
+    # Towards a multiple of the covariance within: of the axes, that is the identity.
+    level = max(values.mean(), 0.0) if len(values) else 0.0
+    values = (1.0 - shrinkage.between) * values + shrinkage.between * level
     weights = np.zeros((len(moments.mean), vectors.shape[1]))
     weights[varies] = (scales * units)[:, None] * vectors
-    return Axes(moments.mean, weights, values)
+    return Axes(moments.mean, weights, np.maximum(values, 0.0))
 
 
 def reliable_axes(axes):

@@ -10,14 +10,17 @@ from skmeta.core.classes import (
     discriminant_axes,
     reliable_axes,
 )
+from skmeta.core.distances import unit_rows
 from skmeta.core.heads import HEADS
 from skmeta.core.projection import project
 from skmeta.few_shot._held_out import Fold, accuracies, draw
 
 WITHIN = (0.05, 0.3, 0.6, 1.0)
-BETWEEN = (0.05, 0.3, 0.7, 1.0)
+BETWEEN = (0.05, 0.4, 0.8, 1.0)
 # Where the search begins, and where it ends if nothing can be held out.
-START = Shrinkage(0.6, 0.7, True)
+START = Shrinkage(0.6, 0.8, False)
+# Another has to be better by so much: some of what is best is so by chance.
+MARGIN = 0.01
 # Episodes a fold.
 N_EPISODES = 30
 
@@ -38,18 +41,20 @@ def along_reliable_axes(fold, moments, shrinkage):
     """The fold, in the coordinates of reliable axes."""
     axes = axes_of(moments, shrinkage, "reliable")
     given = fold.given._replace(mean=np.zeros(axes.weights.shape[1]))
-    return Fold(project(fold.Z, axes.mean, axes.weights), fold.pool, given)
+    Z = project(fold.Z, axes.mean, axes.weights)
+    return Fold(unit_rows(Z) if fold.unit else Z, fold.pool, given)
 
 
 def along_unit_axes(fold, moments, shrinkage):
     """The fold, in the coordinates of the axes of "gaussian"."""
     axes = axes_of(moments, shrinkage, "unit")
     given = fold.given._replace(axes=axes._replace(weights=None))
-    return Fold(project(fold.Z, axes.mean, axes.weights), fold.pool, given)
+    Z = project(fold.Z, axes.mean, axes.weights)
+    return Fold(Z, fold.pool, given)
 
 
 def choose(head, folds, moments, place, shots, n_way, n_query, seed):
-    """The shrinkage that is best on episodes of held-out classes, by shots.
+    """The shrinkages that are best on episodes of held-out classes.
 
     Parameters
     ----------
@@ -61,18 +66,25 @@ def choose(head, folds, moments, place, shots, n_way, n_query, seed):
         Of the classes of the other folds.
     place : callable
         ``(fold, moments, shrinkage) -> Fold`` with the axes in their place.
-    shots : sequence of int
+    shots : sequence of tuple of int
+        For each the numbers of shots of the episodes, which count alike.
     n_way, n_query : int
     seed : int
 
     Returns
     -------
-    dict of int to Shrinkage
+    chosen : list of Shrinkage
+        For each of ``shots``.
+    score : float
+        Mean accuracy with them; 0 where nothing is held out.
     """
     if not folds:
-        return dict.fromkeys(shots, START)
+        return [START] * len(shots), 0.0
     drawn = [
-        [list(draw(fold, N_EPISODES, n_way, k, n_query, seed)) for k in shots]
+        [
+            [t for k in group for t in draw(fold, N_EPISODES, n_way, k, n_query, seed)]
+            for group in shots
+        ]
         for fold in folds
     ]
 
@@ -85,15 +97,16 @@ def choose(head, folds, moments, place, shots, n_way, n_query, seed):
                 found[j] += accuracies(HEADS[head], placed, some).mean()
         return found
 
-    chosen = {}
-    for j, k in enumerate(shots):  # one after another of the three
-        best = START
-        for name, values in (
+    chosen = [START] * len(shots)
+    for j in range(len(shots)):
+        for name, values in (  # one after another
             ("by_column", (True, False)),
             ("within", WITHIN),
             ("between", BETWEEN),
         ):
-            tried = [best._replace(**{name: value}) for value in values]
+            tried = [chosen[j]._replace(**{name: value}) for value in values]
             best = max(tried, key=lambda shrinkage: scores(shrinkage)[j])
-        chosen[k] = best
-    return chosen
+            if scores(best)[j] > scores(chosen[j])[j] + MARGIN * len(folds):
+                chosen[j] = best
+    found = [scores(shrinkage)[j] for j, shrinkage in enumerate(chosen)]
+    return chosen, float(np.mean(found)) / len(folds)

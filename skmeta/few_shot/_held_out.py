@@ -29,6 +29,7 @@ class Fold(NamedTuple):
     Z: np.ndarray  # (n_rows, n_components)
     pool: object  # `Pool` of rows of Z
     given: object  # `Given`
+    unit: bool = False  # whether rows have length one, and are to have it
 
 
 def class_folds(codes, n_classes, rng, *, share=None):

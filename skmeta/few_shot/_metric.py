@@ -59,15 +59,16 @@ class MetricFewShotClassifier(
     metric_params : dict, default=None
         ``{"VI": inverse covariance}`` for "mahalanobis".
     encoder : str, torch.nn.Module or callable, default="auto"
-        What embeds rows: "identity" leaves them as they are; "whitened" takes the axes
-        along which classes differ by more than their rows do, in closed form; "mlp", a
-        perceptron that begins as these; "conv4" [2]_ and "resnet" [7]_ for images of
-        shape (channels, height, width) or (height, width); a module, or a function
+        What embeds rows: "identity" leaves them as they are; "unit" brings them to
+        length one; "whitened" takes the axes along which classes differ by more than
+        their rows do, in closed form; "mlp", a perceptron that begins as these;
+        "conv4" [2]_ and "resnet" [7]_ for images of shape (channels, height, width) or
+        (height, width); a module, or a function
         without arguments that makes one, of ``n_components`` columns. "auto" is
-        whichever of the first two and a trained one ("mlp", or "conv4" of images) is
+        whichever of the first three and a trained one ("mlp", or "conv4" of images) is
         best on episodes of training classes that are held out: `encoder_` says which.
-        From fewer than 10 classes, and for heads that learn nothing in training, it is
-        "identity".
+        From fewer than 10 classes, and for "simpleshot", it is "identity"; "gaussian"
+        trains none.
     n_components : int, default=None
         Columns of a trained embedding. None is 64, or with "mlp" the number of axes.
     hidden_layer_sizes : tuple of int or int, default=(256,)
@@ -142,7 +143,7 @@ class MetricFewShotClassifier(
     validation_scores_ : list of float
         Accuracy on episodes of held-out classes after each pass.
     n_iter_ : int
-        Number of passes.
+        Number of passes; 1 where nothing was trained.
     n_features_in_ : int
         Number of columns, where X has rows of numbers.
     feature_names_in_ : ndarray of str
@@ -414,7 +415,8 @@ class MetricFewShotClassifier(
             What the head compares.
         """
         check_is_fitted(self)
-        return self._embedding(self._read_X(X, reset=False))
+        X = self._read_X(X, reset=False)
+        return self._embedding(X).astype(X.dtype, copy=False)
 
     # ---- inside ----------------------------------------------------------------------
 
@@ -457,7 +459,7 @@ class MetricFewShotClassifier(
 
     def _meta_train(self, classes, seed, epochs):
         rng = np.random.default_rng(seed)
-        self.loss_curve_, self.validation_scores_, self.n_iter_ = [], [], 0
+        self.loss_curve_, self.validation_scores_, self.n_iter_ = [], [], 1
 
         def trainer(name, classes, held):
             job = EncoderFit(self, name, classes, held, int(rng.integers(2**31)))

@@ -86,11 +86,11 @@ def meta_train(learner, classes, rng, trainer):
     found = {
         name: trainer(name, classes, held_out[0])
         if name in to_train
-        else Trained(Embedding(), {}, None)
+        else Trained(Embedding(unit=name == "unit"), {}, None)
         for name in candidates
     }
     prepared = {
-        name: _prepare(learner, name, classes, held_out, trained, rng)
+        name: _prepare_best(learner, name, classes, held_out, trained, rng)
         for name, trained in found.items()
     }
     scores = {}
@@ -127,6 +127,17 @@ class Prepared(NamedTuple):
     embedding: Embedding
     axes: dict  # of "gaussian": `Axes` by shots
     folds: list  # of `Fold`
+    score: float = 0.0
+
+
+def _prepare_best(learner, name, classes, held_out, trained, rng):
+    """Axes of rows as they are, or of rows of length one."""
+    first = _prepare(learner, name, classes, held_out, trained, rng)
+    if name != "whitened" or _is_trained(learner, name):
+        return first
+    trained = trained._replace(embedding=Embedding(unit=True))
+    second = _prepare(learner, name, classes, held_out, trained, rng)
+    return max(first, second, key=lambda prepared: prepared.score)
 
 
 def _prepare(learner, name, classes, held_out, trained, rng):
@@ -140,15 +151,16 @@ def _prepare(learner, name, classes, held_out, trained, rng):
         own = classes if held.all() else classes.some(~held)
         for_heads = {"mean": _mean(trained.embedding, own)} | trained.for_heads
         given = given_of(learner, for_heads)
-        folds.append(Fold(trained.embedding(classes.X[held]), pool, given))
+        Z = trained.embedding(classes.X[held])
+        folds.append(Fold(Z, pool, given, trained.embedding.unit))
         if kind is not None:
             moments.append(moments_of(own, trained.embedding))
     if kind is None:
         return Prepared(trained.embedding, {}, folds)
 
     place = along_unit_axes if kind == "unit" else along_reliable_axes
-    shots = SHOTS if kind == "unit" else (learner.k_shot,)
-    chosen = choose(
+    shots = [(k,) for k in SHOTS] if kind == "unit" else [(1, learner.k_shot)]
+    chosen, score = choose(
         learner.head,
         folds,
         moments,
@@ -160,17 +172,22 @@ def _prepare(learner, name, classes, held_out, trained, rng):
     )
     whole = moments_of(classes, trained.embedding)
     if kind == "unit":
-        middle = chosen[SHOTS[len(SHOTS) // 2]]
+        middle = chosen[len(SHOTS) // 2]
         return Prepared(
             trained.embedding,
-            {k: axes_of(whole, shrinkage, kind) for k, shrinkage in chosen.items()},
+            {
+                k: axes_of(whole, shrinkage, kind)
+                for k, shrinkage in zip(SHOTS, chosen, strict=True)
+            },
             [place(*pair, middle) for pair in zip(folds, moments, strict=True)],
+            score,
         )
-    shrinkage = chosen[learner.k_shot]
+    (shrinkage,) = chosen
     return Prepared(
         trained.embedding._replace(last=axes_of(whole, shrinkage, kind)),
         {},
         [place(*pair, shrinkage) for pair in zip(folds, moments, strict=True)],
+        score,
     )
 
 
@@ -178,7 +195,7 @@ def _mean(embedding, classes):
     return embedding(classes.X).mean(axis=0, dtype=np.float64)
 
 
-CLOSED = ("identity", "whitened")  # encoders that are not trained
+CLOSED = ("identity", "unit", "whitened")  # encoders that are not trained
 # Wider rows are not whitened by "auto": eigenvectors take the cube of their width.
 MAX_WHITENED = 2048
 
@@ -193,9 +210,11 @@ def _candidates(learner, classes):
         return [trained]
     few = classes.n_classes < MIN_CLASSES_TO_CHOOSE
     few |= np.bincount(classes.codes).max() < 2
-    if few or learner.head in ("simpleshot", "gaussian"):
+    if few or learner.head == "simpleshot":
         return ["identity"]
-    candidates = ["identity"]
+    candidates = ["identity", "unit"]
+    if learner.head == "gaussian":
+        return candidates
     if classes.X[0].size <= MAX_WHITENED:
         candidates.append("whitened")
     if find_spec("torch") and (shape is None or min(shape[1:]) >= MIN_SIDE):
@@ -231,7 +250,7 @@ def _scores(learner, prepared, rng):
     seed = int(rng.integers(2**32))
     shots = sorted({1, learner.k_shot})
     scores = {}
-    for name, (_, _, parts) in prepared.items():
+    for name, (_, _, parts, _) in prepared.items():
         n = -(-N_CHOICE // (len(parts) * len(shots)))
         found = [
             accuracies(

@@ -91,16 +91,16 @@ class EncoderFit:
         if pool is not None:
             Z = classes.X[self.held_rows].reshape(len(self.held_rows), -1)
             fold = Fold(Z, pool, Given(get_metric("euclidean")))
-            shrinkage = choose(
+            (shrinkage,), _ = choose(
                 "prototype",
                 [fold],
                 [moments],
                 along_reliable_axes,
-                (learner.k_shot,),
+                [(1, learner.k_shot)],
                 learner.n_way,
                 learner.n_query,
                 self.seed,
-            )[learner.k_shot]
+            )
         return axes_of(moments, shrinkage, "reliable")
 
     def _inputs(self):

@@ -73,7 +73,7 @@ def test_the_learned_metric_is_mahalanobis():
 def test_auto_takes_what_is_best_on_classes_held_out():
     model = learner(encoder="auto", max_iter=3).fit(X_SEEN, Y_SEEN)
     scores = model.encoder_scores_
-    assert list(scores) == ["identity", "whitened", "mlp"]
+    assert list(scores) == ["identity", "unit", "whitened", "mlp"]
     assert model.encoder_ == max(scores, key=scores.get) != "identity"
     # Where classes differ in all directions there is nothing to learn but noise.
     rng = np.random.default_rng(0)
@@ -211,7 +211,7 @@ def test_probabilities_come_true_as_often_as_they_say(meta, k_shot):
         sure.append(chances.max(axis=1))
         right.append(model.classes_[chances.argmax(axis=1)] == Y_NEW[query])
     # A learned score is the surer of the classes that it was learned from.
-    most = 0.12 if meta.head == "relation" else 0.05
+    most = 0.2 if meta.head == "relation" else 0.05
     assert abs(np.mean(np.concatenate(sure)) - np.mean(np.concatenate(right))) < most
 
 
