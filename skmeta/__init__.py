@@ -20,7 +20,12 @@ if TYPE_CHECKING:  # what editors and type checkers see of the two tables
         plotting,
         views,
     )
-    from skmeta.few_shot import MetricFewShotClassifier, adapt
+    from skmeta.few_shot import (
+        MAMLFewShotClassifier,
+        MAMLFewShotRegressor,
+        MetricFewShotClassifier,
+        adapt,
+    )
     from skmeta.mapping import (
         CCAMapper,
         CCAMapperCV,
@@ -48,6 +53,8 @@ _NAMES = {
     "CCAMapper": "skmeta.mapping",
     "CCAMapperCV": "skmeta.mapping",
     "CrossModalRetriever": "skmeta.mapping",
+    "MAMLFewShotClassifier": "skmeta.few_shot",
+    "MAMLFewShotRegressor": "skmeta.few_shot",
     "MetricFewShotClassifier": "skmeta.few_shot",
     "NeuralSharedSpaceMapper": "skmeta.mapping",
     "Views": "skmeta.views",

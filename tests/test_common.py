@@ -11,6 +11,8 @@ from skmeta import (
     CCAMapper,
     CCAMapperCV,
     CrossModalRetriever,
+    MAMLFewShotClassifier,
+    MAMLFewShotRegressor,
     MetricFewShotClassifier,
     NeuralSharedSpaceMapper,
 )
@@ -47,27 +49,59 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
+# Two classes a task: some checks have no more, of which the learners would warn.
+def metric(head="prototype", **params):
+    return MetricFewShotClassifier(head, n_way=2, random_state=0, **params)
+
+
+SMALL = {"hidden_layer_sizes": (16,), "max_iter": 5, "random_state": 0}
+
+
+@parametrize_with_checks([metric()])
+def test_scikit_learn_checks_of_few_shot_learners(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [metric(head) for head in ("matching", "ridge", "simpleshot", "gaussian")]
+)
+def test_scikit_learn_checks_of_other_heads(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
 @parametrize_with_checks(
     [
-        MetricFewShotClassifier(head, random_state=0)
-        for head in ("prototype", "matching", "ridge", "simpleshot", "gaussian")
+        metric("relation", max_iter=8, learning_rate_init=0.03),
+        metric(encoder="mlp", hidden_layer_sizes=(8,), max_iter=3),
     ]
 )
-def test_scikit_learn_checks_of_few_shot_learners(estimator, check):
+def test_scikit_learn_checks_of_trained_few_shot_learners(estimator, check):
+    pytest.importorskip("torch")
     check(estimator)
 
 
 @parametrize_with_checks(
     [
-        MetricFewShotClassifier(
-            "relation", max_iter=8, learning_rate_init=0.03, random_state=0
-        ),
-        MetricFewShotClassifier(
-            encoder="mlp", hidden_layer_sizes=(8,), max_iter=3, random_state=0
-        ),
+        MAMLFewShotClassifier(n_way=2, **SMALL),
+        MAMLFewShotRegressor(algorithm="ridge", **SMALL),
     ]
 )
-def test_scikit_learn_checks_of_trained_few_shot_learners(estimator, check):
+def test_scikit_learn_checks_of_model_agnostic_learners(estimator, check):
+    pytest.importorskip("torch")
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [
+        MAMLFewShotRegressor(
+            inner_lr=0.1, n_inner_steps=10, **(SMALL | {"max_iter": 100})
+        )
+    ]
+)
+def test_scikit_learn_checks_of_steps_to_numbers(estimator, check):
     pytest.importorskip("torch")
     check(estimator)
 

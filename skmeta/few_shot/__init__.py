@@ -1,6 +1,12 @@
 """Learners that adapt to a new task from a few rows."""
 
 from skmeta.few_shot._adapt import adapt
+from skmeta.few_shot._maml import MAMLFewShotClassifier, MAMLFewShotRegressor
 from skmeta.few_shot._metric import MetricFewShotClassifier
 
-__all__ = ["MetricFewShotClassifier", "adapt"]
+__all__ = [
+    "MAMLFewShotClassifier",
+    "MAMLFewShotRegressor",
+    "MetricFewShotClassifier",
+    "adapt",
+]

@@ -1,6 +1,7 @@
 """What all few-shot learners share: rows and labels in, and `adapt`."""
 
 import copy
+import math
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -14,6 +15,7 @@ from sklearn.utils.validation import (
 from skmeta._compat import clone_parametrized
 from skmeta._progress import SupportsCallbacks
 from skmeta.core.projection import float_dtype
+from skmeta.exceptions import warn
 from skmeta.views._labels import read_labels
 
 # Integers of up to 16 bits, such as pixels, are exact in float32.
@@ -123,6 +125,17 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator):
             )
         return np.asarray(X, _dtype_of(X.dtype))
 
+    def _check_input_shape(self):
+        """Raise where ``input_shape`` is not that of the rows that were read."""
+        if self.input_shape is None:
+            return
+        shape = tuple(self.input_shape)
+        if self._entry_ndim == 1 and math.prod(shape) != self._entry_shape[0]:
+            raise ValueError(
+                f"input_shape={shape} has {math.prod(shape)} numbers, but rows of X "
+                f"have {self._entry_shape[0]}."
+            )
+
     def _read_classes(self, X, y, name):
         """Classes (n_classes,), and the code of each row's."""
         if y is None:
@@ -144,6 +157,15 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator):
                 f"{name} has one class, {classes.tolist()[0]!r}."
             )
         return classes, codes
+
+    def _check_n_way(self, n_classes):
+        """Warn where episodes cannot have ``n_way`` classes."""
+        if n_classes < self.n_way:
+            warn(
+                f"n_way={self.n_way} is more than the {n_classes} classes there are; "
+                f"episodes have {n_classes}.",
+                UserWarning,
+            )
 
     def _read_tasks(self, X, task):
         """Codes (n_rows,) of tasks, or None."""

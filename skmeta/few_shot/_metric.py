@@ -1,7 +1,6 @@
 """`MetricFewShotClassifier`: new classes from a few rows, by nearness."""
 
 import copy
-import math
 from numbers import Integral, Real
 from os import PathLike
 
@@ -357,6 +356,7 @@ class MetricFewShotClassifier(
         classes, codes = self._read_classes(rows, y, "y")
         tasks = self._read_tasks(rows, task)
         self._check_entries()
+        self._check_n_way(len(classes))
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with Epochs(self, X, y, self.max_iter) as epochs:
             self._meta_train(Classes(rows, codes, tasks, len(classes)), seed, epochs)
@@ -448,14 +448,7 @@ class MetricFewShotClassifier(
                 "encoder='identity' or 'whitened', or one of the metrics "
                 f"{sorted(METRICS)}."
             )
-        if self.input_shape is None:
-            return
-        shape = tuple(self.input_shape)
-        if self._entry_ndim == 1 and math.prod(shape) != self._entry_shape[0]:
-            raise ValueError(
-                f"input_shape={shape} has {math.prod(shape)} numbers, but rows of X "
-                f"have {self._entry_shape[0]}."
-            )
+        self._check_input_shape()
 
     def _meta_train(self, classes, seed, epochs):
         rng = np.random.default_rng(seed)

@@ -1,0 +1,233 @@
+"""What a fit of model-agnostic meta-learning does: tasks in, a start for others out."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from skmeta._torch import torch_backend
+from skmeta.core.calibration import Table, best_temperature
+from skmeta.core.episodes import NONE, draw_episodes, eligible_tasks, pool_of
+from skmeta.core.network import hidden_widths, standardisation
+from skmeta.few_shot._held_out import SHOTS, WAYS, class_folds
+from skmeta.few_shot._training import entry_shape
+
+# An epoch, after which training is judged, is so many meta-updates.
+UPDATES = 100
+# Tasks by which it is judged.
+N_JUDGED = 200
+# Fewer tasks of a regression are all trained on.
+MIN_TASKS_TO_HOLD_OUT = 20
+
+
+class Learned(NamedTuple):
+    """What meta-training has found, as numpy."""
+
+    recipe: object
+    arrays: dict
+    means: np.ndarray  # (n_features,) of X
+    scales: np.ndarray
+    temperatures: Table | None  # of classes
+
+
+class MetaFit:
+    """A meta-training of one of the MAML estimators.
+
+    Parameters
+    ----------
+    estimator : MAMLFewShotClassifier or MAMLFewShotRegressor
+    X : ndarray (n_rows, ...)
+    codes : ndarray of int (n_rows,) or None
+        Of classes.
+    y : ndarray (n_rows, n_outputs) or None
+        Standardised numbers.
+    tasks : ndarray of int (n_rows,) or None
+    seed : int
+    previous : Learned or None
+        To go on from.
+    """
+
+    def __init__(self, estimator, X, codes, y, tasks, seed, previous=None):
+        self.estimator, self.codes, self.y, self.tasks = estimator, codes, y, tasks
+        self.previous = previous
+        torch_backend(type(estimator).__name__)
+        from skmeta.nn import backend, maml_backend
+
+        self.nn, self.maml = backend, maml_backend
+        self.rng = np.random.default_rng(seed)
+        self.seed = int(self.rng.integers(2**31))
+        self.shape = entry_shape(estimator, X)
+        if isinstance(estimator.encoder, str):
+            backend.check_encoder(estimator.encoder, "X", self.shape)
+        self.device = backend.resolve_device(estimator.device)
+        flat = X.reshape(len(X), -1)
+        held = self._held_out()
+        self.train_rows, self.held_rows = np.flatnonzero(~held), np.flatnonzero(held)
+        if previous is None:
+            self.inputs = standardisation(
+                flat, np.arange(len(flat)), estimator.standardize, self.shape
+            )
+        else:
+            self.inputs = previous.means, previous.scales
+        self.X = maml_backend.as_tensor(flat, self.inputs, self.shape, self.device)
+        self.recipe = self._recipe(flat.shape[1])
+
+    def _recipe(self, n_in):
+        e = self.estimator
+        return self.maml.Recipe(
+            encoder=e.encoder,
+            n_in=n_in,
+            shape=self.shape,
+            hidden=hidden_widths(e.hidden_layer_sizes),
+            activation=e.activation,
+            n_components=e.n_components,
+            n_filters=e.n_filters,
+            algorithm=e.algorithm,
+            head=getattr(e, "head", "linear"),
+            n_outputs=None if self.y is None else self.y.shape[1],
+            inner_lr=float(e.inner_lr),
+            n_inner_steps=e.n_inner_steps,
+        )
+
+    def _held_out(self):
+        """Mask (n_rows,) of rows of classes, or tasks, that training does not see."""
+        e = self.estimator
+        units = self.codes if self.tasks is None or self.y is None else self.tasks
+        n = len(self.codes) if self.y is None else len(self.y)
+        none = np.zeros(n, bool)
+        if not e.early_stopping or units is None:
+            return none
+        n_units = int(units.max()) + 1
+        if self.y is not None and n_units < MIN_TASKS_TO_HOLD_OUT:
+            return none
+        held = next(class_folds(units, n_units, self.rng, share=e.validation_fraction))
+        return none if held.all() else held
+
+    def _pool(self, rows):
+        kinds = np.zeros(len(rows), np.intp) if self.codes is None else self.codes[rows]
+        pool = pool_of(kinds, None if self.tasks is None else self.tasks[rows])
+        return pool._replace(rows=rows[pool.rows])
+
+    def train(self, **hooks):
+        """Meta-train; returns `Learned` and the history."""
+        e, nn, maml = self.estimator, self.nn, self.maml
+        generator = nn.torch_generator(self.seed)
+        y = None
+        if self.y is not None:
+            y = maml.as_tensor(self.y, None, None, self.device)
+        with nn.torch_randomness(self.seed, self.device, {"X": e.encoder}):
+            learner = maml.make_learner(self.recipe, generator).to(self.device)
+            if self.previous is not None:
+                maml.take(learner, self.previous.arrays)
+            pool = self._pool(self.train_rows)
+            min_shot = 1 if e.algorithm == "ridge" else None
+            data = maml.EpisodeData(
+                self.X, y, pool, self._n_way, e.k_shot, e.n_query, min_shot
+            )
+            n_updates = min(UPDATES, e.max_iter)
+            history = maml.meta_train(
+                learner,
+                data,
+                self._plan(n_updates),
+                self.rng,
+                n_updates=n_updates,
+                task_chunk_size=e.task_chunk_size,
+                score=self._score(y),
+                checkpoint=self._checkpoint(),
+                generators=[
+                    generator,
+                    *nn.global_generators({"X": e.encoder}, self.device),
+                ],
+                **hooks,
+            )
+        temperatures = None if self.codes is None else self._temperatures(learner)
+        return Learned(
+            self.recipe, maml.state(learner), *self.inputs, temperatures
+        ), history
+
+    @property
+    def _n_way(self):
+        return 1 if self.codes is None else self.estimator.n_way
+
+    def _plan(self, n_updates):
+        e = self.estimator
+        return self.nn.Plan(
+            batch_size=e.meta_batch_size,
+            max_iter=math.ceil(e.max_iter / n_updates),
+            learning_rate=e.outer_lr,
+            weight_decay=e.weight_decay,
+            warmup=0.0,
+            schedule="cosine",
+            max_norm=e.max_grad_norm,
+            n_iter_no_change=e.n_iter_no_change,
+            tol=e.tol,
+        )
+
+    def _score(self, y):
+        if len(self.held_rows) == 0:
+            return None
+        pool, e = self._pool(self.held_rows), self.estimator
+        if len(eligible_tasks(pool, self._n_way)) == 0:
+            return None
+        episodes = draw_episodes(
+            pool,
+            N_JUDGED,
+            self._n_way,
+            e.k_shot,
+            e.n_query,
+            np.random.default_rng(self.seed),
+        )
+        parts = _in_parts(episodes, e.task_chunk_size or e.meta_batch_size)
+        return self.maml.episode_score(self.X, y, parts, e.n_inner_steps)
+
+    def _temperatures(self, learner):
+        """Temperatures by shots and ways, on episodes of held-out classes."""
+        e = self.estimator
+        rows = self.held_rows if len(self.held_rows) else self.train_rows
+        pool = self._pool(rows)
+        if len(pool.counts) == 0 or len(eligible_tasks(pool, 2)) == 0:
+            return None
+        most = max(1, int(np.median(pool.counts)) - 1)
+        shots = sorted({min(k, most) for k in (*SHOTS, e.k_shot)})
+        most = max(2, int(pool.n_classes.max()))
+        ways = sorted({min(n, most) for n in (*WAYS, e.n_way)})
+        values = np.ones((len(shots), len(ways)))
+        for i, k in enumerate(shots):
+            for j, n in enumerate(ways):
+                episodes = draw_episodes(pool, 32, n, k, 5, self.rng)
+                logits, codes = [], []
+                for part in _in_parts(episodes, e.task_chunk_size or e.meta_batch_size):
+                    tasks = self.maml.episode_tasks(self.X, None, part)
+                    found = self.maml.query_outputs(learner, tasks, e.n_inner_steps)
+                    there = part.query.reshape(len(part.query), -1) != NONE
+                    found = found.double().cpu().numpy()
+                    for t in range(len(found)):
+                        some = there[t]
+                        own = part.classes[t] != NONE
+                        logits.append(found[t][some][:, own])
+                        codes.append(tasks.query.y[t].cpu().numpy()[some])
+                values[i, j], _ = best_temperature(logits, codes)
+        return Table(np.array(shots), np.array(ways), values)
+
+    def _checkpoint(self):
+        e, nn = self.estimator, self.nn
+        if e.checkpoint is None:
+            return None
+        if e.random_state is None:
+            raise ValueError(
+                "checkpoint= needs random_state to be a number: a fit that was "
+                "interrupted could not be gone on with when it is None."
+            )
+        parameters = e.get_params(deep=False)
+        for name in ("checkpoint", "device"):
+            parameters.pop(name)
+        arrays = [self.X.cpu().numpy().reshape(len(self.X), -1)]
+        arrays += [a for a in (self.codes, self.y, self.tasks) if a is not None]
+        return nn.Checkpoint(e.checkpoint, nn.fingerprint(parameters, arrays))
+
+
+def _in_parts(episodes, n):
+    return [
+        type(episodes)(*(part[start : start + n] for part in episodes))
+        for start in range(0, len(episodes.classes), n)
+    ]
