@@ -61,6 +61,8 @@ class BayesianLearner(nn.Module):
         self.log_noise = nn.Parameter(torch.full((n_outputs,), -1.0))
         self._named = dict(body.named_parameters())
 
+    tasks_at_once = None
+
     def train(self, mode=True):
         """Dropout of an encoder stays off, as in the other learners."""
         super().train(mode)

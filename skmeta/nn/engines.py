@@ -5,12 +5,15 @@ rows ``(n_tasks, n_rows, ...)`` it makes features ``(n_tasks, n_rows, n_out)``. 
 the same, at different speed.
 """
 
+import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from skmeta.core.network import Layer, Network
 from skmeta.nn import perceptron
+from skmeta.nn.checkpoint import to_array
 from skmeta.nn.convolution import Conv4, ResNet
 
 GROUPED = Conv4, ResNet  # with of_tasks
@@ -38,6 +41,28 @@ class Perceptron(nn.Module):
     def forward(self, X):
         """Features (n_rows, n_out), the values of the last hidden layer."""
         return perceptron.hidden(self.activation, list(self.layers), X)
+
+    def network(self, means, scales, head=None):
+        """The same function of raw rows, as arrays, and a head of it as last layer.
+
+        Parameters
+        ----------
+        means, scales : ndarray (n_features,)
+        head : ndarray (n_out + 1, n_outputs) or None
+            None for the features themselves.
+        """
+        if head is None:  # the last layer of a network is affine
+            head = np.eye(self.n_out + 1, self.n_out, dtype=np.float32)
+        matrices = [to_array(W) for W in self.layers] + [head]
+        layers = (Layer(W[:-1].copy(), W[-1].copy()) for W in matrices)
+        return Network(means, scales, tuple(layers), self.activation)
+
+    @torch.no_grad()
+    def take(self, network):
+        """Go on from the weights of a network that `network` gave."""
+        for W, layer in zip(self.layers, network.layers, strict=False):
+            W[:-1] = torch.tensor(layer.weights)
+            W[-1] = torch.tensor(layer.biases)
 
 
 def drawn(n_in, n_out, generator):
@@ -74,10 +99,12 @@ def looped(body):
     """One task after another."""
 
     def forward(params, X):
+        # Taken apart at once: gradients of a single entry are of the size of all.
+        own = [p.unbind() for p in params.values()]
         return torch.stack(
             [
-                functional_call(body, {k: p[t] for k, p in params.items()}, (X[t],))
-                for t in range(len(X))
+                functional_call(body, dict(zip(params, values, strict=True)), (rows,))
+                for rows, *values in zip(X.unbind(), *own, strict=True)
             ]
         )
 
@@ -90,6 +117,9 @@ ENGINES = {
     "vmap": vmapped,
     "loop": looped,
 }
+
+# Tasks that an engine is fastest with: images of more leave the caches.
+AT_ONCE = {"grouped": 4}
 
 
 def shared(body):

@@ -57,6 +57,7 @@ class Learner(nn.Module):
         engines.check_independent(body)
         self.shared = engines.shared(body)
         self.of_tasks = engines.ENGINES[engine](body)
+        self.tasks_at_once = engines.AT_ONCE.get(engine)
         # All of it is one perceptron, whose gradients are written by hand.
         self.by_hand = engine == "batched" and loss.gradient is not None
         # To collect them by name takes as long as several products.

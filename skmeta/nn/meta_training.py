@@ -1,4 +1,15 @@
-"""Training a `Learner`, adapting it, and what is said where that diverges."""
+"""Training a `Learner`, and adapting it to tasks.
+
+Memory: the graph of a task of P parameters, n_s support and n_q query rows holds at most
+about
+
+    P (n_steps + 3) + 3 F (n_s n_steps + n_q)    numbers,
+
+F being those that the layers make of one row; 4 P + 3 F max(n_s, n_q) where the inner
+gradients are not differentiated (`fomaml`, `reptile`, and any adaptation). P is that of
+the head for `anil`. Graphs of ``task_chunk_size`` tasks are held at a time, whatever the
+number of tasks in a meta-update.
+"""
 
 import numpy as np
 import torch
@@ -71,6 +82,7 @@ def meta_train(learner, data, plan, rng, *, n_updates, task_chunk_size=None, **o
         Draws all tasks.
     n_updates : int
     task_chunk_size : int or None, default=None
+        Tasks whose graphs are held at a time; None for as many as are fast.
     **options
         What else `skmeta.nn.training.train` takes.
 
@@ -83,7 +95,7 @@ def meta_train(learner, data, plan, rng, *, n_updates, task_chunk_size=None, **o
     FloatingPointError
         If the inner or the outer loop diverges; weights are the last finite ones.
     """
-    objective = Objective(task_losses, task_chunk_size)
+    objective = Objective(task_losses, task_chunk_size or learner.tasks_at_once)
     rows = np.arange(n_updates * plan.batch_size)
     try:
         return train(

@@ -148,6 +148,11 @@ def _less_products(V, A, D, scale):
     return torch.baddbmm(V, A.mT, D, alpha=-scale)
 
 
+def _less_sum(V, A, D, scale):
+    """``V - scale * A' D``, the sum over tasks, in the place of V."""
+    return V.addmm_(A.flatten(0, 1).t(), D.flatten(0, 1), alpha=-scale)
+
+
 def _without_biases(W):
     return W[:-1] if W.ndim == 2 else W[:, :-1]
 
@@ -312,10 +317,16 @@ def _way_back(plan, step, rows, V, rates):
     before, R_passed = [], None
     for i in reversed(range(len(U))):
         A, D = layers.inputs[i], step.deltas[i]
-        before.append(_less_products(V[i], A, RD, scale))
-        if i:
-            change = _products(R_values[i - 1], D)
-            before[-1][:, :-1].sub_(change, alpha=scale)
+        if step.weights[i].ndim == 2:
+            # Of a layer that tasks share the sum over them is all that is asked.
+            before.append(_less_sum(V[i].sum(dim=0), A, RD, scale))
+            if i:
+                _less_sum(before[-1][:-1], R_values[i - 1], D, scale)
+        else:
+            before.append(_less_products(V[i], A, RD, scale))
+            if i:
+                change = _products(R_values[i - 1], D)
+                before[-1][:, :-1].sub_(change, alpha=scale)
         if i or plan.inputs_too:
             R_passed = torch.bmm(D, _without_biases(U[i]).mT)
             R_passed += _times(RD, step.returns[i])
@@ -370,4 +381,4 @@ class _Losses(torch.autograd.Function):
 
 def _as_given(V, W):
     """Derivatives by a layer: of one that tasks share their sum."""
-    return V.sum(dim=0) if W.ndim == 2 else V
+    return V.sum(dim=0) if W.ndim < V.ndim else V

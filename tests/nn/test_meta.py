@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+from skmeta.core.network import forward  # noqa: E402
 from skmeta.nn import engines, inner, perceptron  # noqa: E402
 from skmeta.nn.convolution import Conv4, ResNet  # noqa: E402
 from skmeta.nn.engines import Perceptron  # noqa: E402
@@ -510,6 +511,23 @@ def test_adapting_keeps_no_graph_and_leaves_the_learner(engine):
     body = learner.body_of(params, 1)
     Z = perceptron.affine(body(tasks.query.X[1]), params[HEAD][1])
     assert torch.allclose(Z, learner.outputs(params, tasks.query.X)[1], atol=1e-12)
+
+
+def test_what_is_adapted_is_a_network_in_numpy():
+    learner, tasks = make_learner(dtype=torch.float32), make_tasks(dtype=torch.float32)
+    params = adapt(learner, tasks.support, N_WAY, 5)
+    body, head = learner.body_of(params, 1), params[HEAD][1].numpy()
+    means, scales = np.array([1.0, 2.0, 3.0]), np.array([0.5, 2.0, 1.0])
+    X = tasks.query.X[1].numpy() / scales + means
+    with torch.no_grad():
+        Z = learner.outputs(params, tasks.query.X)[1].numpy()
+        H = body(tasks.query.X[1]).numpy()
+    np.testing.assert_allclose(forward(body.network(means, scales, head), X), Z, 1e-4)
+    np.testing.assert_allclose(forward(body.network(means, scales), X), H, 1e-4)
+    other = make_learner(dtype=torch.float32).body
+    other.take(body.network(means, scales, head))
+    for a, b in zip(other.parameters(), body.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize("algorithm", ["maml", "meta_sgd"])
