@@ -22,6 +22,7 @@ from skmeta._compat import Interval, StrOptions, fit_context
 from skmeta._progress import Epochs
 from skmeta._torch import encode, torch_backend
 from skmeta.core.network import ACTIVATIONS
+from skmeta.core.projection import project
 from skmeta.few_shot._base import BaseFewShot
 from skmeta.few_shot._maml_fit import UPDATES, MetaFit
 from skmeta.model_selection._splitters import checked_pool
@@ -167,8 +168,7 @@ class _MAML(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseFewShot):
         check_is_fitted(self)
         H = self._features(self._read_X(X, reset=False)).astype(np.float64)
         head = self._task["head"]
-        # Row by row the same, whatever rows stand beside it.
-        return np.einsum("ij,jk->ik", H, head[:-1]) + head[-1]
+        return project(H, np.zeros(len(head) - 1), head[:-1]) + head[-1]
 
 
 class MAMLFewShotClassifier(ClassifierMixin, _MAML):

@@ -20,10 +20,27 @@ N_JUDGED = 200
 MIN_TASKS_TO_HOLD_OUT = 20
 
 
+class Recipe(NamedTuple):
+    """What a learner is made of."""
+
+    encoder: object  # a name, a module or a factory
+    n_in: int  # numbers of an entry
+    shape: tuple | None  # of an entry, where it is no row of numbers
+    hidden: tuple
+    activation: str
+    n_components: int  # of encoders of images
+    n_filters: int | None
+    algorithm: str
+    head: str  # of classes
+    n_outputs: int | None  # of a regression
+    inner_lr: float
+    n_inner_steps: int
+
+
 class Learned(NamedTuple):
     """What meta-training has found, as numpy."""
 
-    recipe: object
+    recipe: Recipe
     arrays: dict
     means: np.ndarray  # (n_features,) of X
     scales: np.ndarray
@@ -74,7 +91,7 @@ class MetaFit:
 
     def _recipe(self, n_in):
         e = self.estimator
-        return self.maml.Recipe(
+        return Recipe(
             encoder=e.encoder,
             n_in=n_in,
             shape=self.shape,

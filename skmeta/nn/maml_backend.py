@@ -1,7 +1,5 @@
 """What estimators of model-agnostic meta-learning ask of torch: numpy in and out."""
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 
@@ -20,7 +18,6 @@ from skmeta.nn.tasks import LOSSES, Rows
 
 __all__ = [
     "EpisodeData",
-    "Recipe",
     "adapted",
     "as_tensor",
     "episode_score",
@@ -37,25 +34,8 @@ __all__ = [
 IMAGE_BODIES = {"conv4": Conv4, "resnet": ResNet}
 
 
-class Recipe(NamedTuple):
-    """What a learner is made of."""
-
-    encoder: object  # a name, a module or a factory
-    n_in: int  # numbers of an entry
-    shape: tuple | None  # of an entry, where it is no row of numbers
-    hidden: tuple
-    activation: str
-    n_components: int  # of encoders of images
-    n_filters: int | None
-    algorithm: str
-    head: str  # of classes
-    n_outputs: int | None  # of a regression
-    inner_lr: float
-    n_inner_steps: int
-
-
 def make_learner(recipe, generator):
-    """An untrained learner of a `Recipe`."""
+    """An untrained learner of a `Recipe` of `skmeta.few_shot`."""
     body, n_features = _body(recipe, generator)
     if recipe.algorithm == "ridge":
         return BayesianLearner(body, n_features, recipe.n_outputs, generator=generator)

@@ -84,7 +84,9 @@ def _cross_entropy(Z, rows):
     each = F.cross_entropy(
         _open(Z, rows).flatten(0, 1), rows.y.flatten(), reduction="none"
     )
-    return (each.view(rows.y.shape) * rows.weights).sum(dim=1)
+    # A row that fills up a class that is not there has an infinite loss, of no weight.
+    each = each.view(rows.y.shape).masked_fill(rows.weights == 0, 0.0)
+    return (each * rows.weights).sum(dim=1)
 
 
 def _cross_entropy_gradient(Z, rows):

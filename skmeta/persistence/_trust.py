@@ -23,6 +23,7 @@ OWN = (
     "skmeta.few_shot._maml.MAMLFewShotClassifier",
     "skmeta.few_shot._maml.MAMLFewShotRegressor",
     "skmeta.few_shot._maml_fit.Learned",
+    "skmeta.few_shot._maml_fit.Recipe",
     "skmeta.few_shot._metric.MetricFewShotClassifier",
     "skmeta.mapping._cca.CCAMapper",
     "skmeta.mapping._cca_cv.CCAMapperCV",
