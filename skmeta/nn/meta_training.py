@@ -1,14 +1,14 @@
 """Training a `Learner`, and adapting it to tasks.
 
-Memory: the graph of a task of P parameters, n_s support and n_q query rows holds at most
-about
+Memory: of P parameters, n_s support and n_q query rows the graph of a task holds at
+most about
 
     P (n_steps + 3) + 3 F (n_s n_steps + n_q)    numbers,
 
 F being those that the layers make of one row; 4 P + 3 F max(n_s, n_q) where the inner
 gradients are not differentiated (`fomaml`, `reptile`, and any adaptation). P is that of
-the head for `anil`. Graphs of ``task_chunk_size`` tasks are held at a time, whatever the
-number of tasks in a meta-update.
+the head for `anil`. Graphs of ``task_chunk_size`` tasks are held at a time, whatever
+the number of tasks in a meta-update.
 """
 
 import numpy as np
