@@ -112,11 +112,21 @@ def test_scikit_learn_checks_of_steps_to_numbers(estimator, check):
     [
         NEURAL,
         CrossModalRetriever(NEURAL),
+    ]
+)
+def test_scikit_learn_checks_of_neural_mappers(estimator, check):
+    pytest.importorskip("torch")
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [
         clone(SUPERVISED).set_params(loss="cross_entropy"),
         clone(SUPERVISED).set_params(loss="mse"),
     ]
 )
-def test_scikit_learn_checks_of_neural_mappers(estimator, check):
+def test_scikit_learn_checks_of_supervised_neural_mappers(estimator, check):
     pytest.importorskip("torch")
     check(estimator)
 

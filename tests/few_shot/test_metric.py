@@ -192,7 +192,7 @@ def test_tasks_are_kept_apart():
     X = 0.1 * rng.standard_normal((240, 2))
     X[:, 0] += y
     X[:, 1] += 10 * task
-    within = learner("ridge").fit(X, y, task=task)
+    within = learner("ridge", n_way=2).fit(X, y, task=task)
     loss = log_loss(y[:20], within.adapt(X[:20:2], y[:20:2]).predict_proba(X[:20]))
     assert loss < 0.2
 

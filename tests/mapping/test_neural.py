@@ -61,6 +61,7 @@ def test_partners_are_found_among_rows_never_seen(views, loss):
     assert found > 5 * 10 / 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_takes_three_views(three, loss):
     mapper = make(8, loss=loss, max_iter=100).fit(three[:600])

@@ -190,6 +190,7 @@ np.save(sys.argv[2], mapper.transform(views))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sent",
     [

@@ -151,6 +151,7 @@ def fates(tmp_path_factory):
     return run_as_script("all", tmp_path_factory.mktemp("fates"), 20)
 
 
+@pytest.mark.slow
 @needs_fork
 def test_fault_54_killed_at_random_moments_it_ends_in_the_same_bits(fates):
     found = fates["kills"]
