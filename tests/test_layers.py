@@ -30,7 +30,7 @@ LAYERS = {
     "core": Layer((), "functions on arrays: knows no estimator and no container"),
     "views": Layer(GROUND[:3], "the one door through which X comes in"),
     "nn": Layer(("_progress", "_file", "exceptions", "core"), "alone imports torch"),
-    "_torch": Layer(("core", "nn"), "lets estimators do without torch until they train"),
+    "_torch": Layer(("core", "nn"), "lets estimators do without torch to begin with"),
     "datasets": Layer(
         ("exceptions", "views"), "what it returns are Views; it fits nothing"
     ),

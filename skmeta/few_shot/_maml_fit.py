@@ -168,15 +168,19 @@ class MetaFit:
 
     def _plan(self, n_updates):
         e = self.estimator
+        n_epochs = math.ceil(e.max_iter / n_updates)
+        # The loss of other tasks each time rises and falls by chance: without held-out
+        # ones there is nothing to stop by.
+        patience = e.n_iter_no_change if len(self.held_rows) else n_epochs
         return self.nn.Plan(
             batch_size=e.meta_batch_size,
-            max_iter=math.ceil(e.max_iter / n_updates),
+            max_iter=n_epochs,
             learning_rate=e.outer_lr,
             weight_decay=e.weight_decay,
             warmup=0.0,
             schedule="cosine",
             max_norm=e.max_grad_norm,
-            n_iter_no_change=e.n_iter_no_change,
+            n_iter_no_change=patience,
             tol=e.tol,
         )
 
