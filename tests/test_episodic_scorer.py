@@ -186,7 +186,7 @@ def test_a_search_needs_no_metadata_routing():
     search = GridSearchCV(
         make_pipeline(StandardScaler(), learner()),
         {"metricfewshotclassifier__encoder": ["identity", "whitened"]},
-        cv=ClassDisjointKFold(3, random_state=0),
+        cv=ClassDisjointKFold(2, random_state=0),
         scoring=EpisodicScorer(n_episodes=20),
     ).fit(MADE.X, MADE.y)
     assert search.best_params_ == {"metricfewshotclassifier__encoder": "whitened"}
