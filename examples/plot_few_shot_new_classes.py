@@ -248,20 +248,20 @@ for features_of in inputs:
 # %%
 # What the tables say:
 #
-# * **Features first.** The table adds a tenth to what the text alone gives. Features
-#   that are made of unlabelled packages of the new sections as well add nearly another
-#   tenth, at one package a section and at five, for every classifier: words of new
-#   sections that the known ones lack are otherwise not there.
+# * **Features first.** The table adds a tenth and more to what the text alone gives.
+#   Features that are made of unlabelled packages of the new sections as well add .08 to
+#   .09 at one package a section and at five, whatever the classifier: the words of
+#   new sections have no place in features that were made without them.
 # * **What is learned stands in for tuning.** On columns of unit variance the few-shot
-#   learner is ahead by .06 at one package and by .01 at five: from the known sections it
-#   knows which columns tell sections apart. Where a search has weighed the table, plain
-#   classifiers nearly make up for that, and from two packages on there is no difference.
-#   With features of more rows it is ahead by .02 up to five packages.
-# * **Transduction helps where there are few rows**: by .06 at one package, .01 at five,
-#   nothing at twenty, where it may do harm. In these episodes fifteen packages of each
+#   learner is ahead by .06 at one package and by .01 at five: from the known sections
+#   it knows which columns tell sections apart. Where a search has weighed the table,
+#   it is ahead by .02 at one package, and from two on there is no difference. With
+#   features of more rows it is ahead by .02 up to five packages.
+# * **Transduction helps where there are few rows**: by .04 to .06 at one package, by
+#   .01 at five. At twenty it may do harm. In these episodes fifteen packages of each
 #   section are asked for, and none of any other, which suits it.
-# * Thirteen sections are few to learn from. The intervals are those of episodes of these
-#   twenty sections, and say nothing of other sections.
+# * Thirteen sections are few to learn from. The intervals are those of episodes of
+#   these twenty sections, and say nothing of other sections.
 #
 # Do the probabilities come true?
 # -------------------------------
@@ -292,11 +292,11 @@ for (name, k), parts in sure.items():
 
 # %%
 # At five packages they do. At one package the few-shot learner is too sure. Logistic
-# regression is far from sure enough at both: its penalty, which suits the few rows,
-# keeps all sections about as likely.
+# regression is far from sure enough at both: its default penalty keeps all sections
+# about as likely.
 #
-# The picture shows the accuracies on text and table, and how many of the answers of about
-# the same probability are right.
+# The picture shows the accuracies on text and table, and how many of the answers of
+# about the same probability are right.
 
 styles = {
     "few-shot, transductive": ("#D55E00", "o-", -0.12),
