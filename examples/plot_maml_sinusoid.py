@@ -89,10 +89,10 @@ print(f"10 points: kernel ridge alone {scratch:.2f}")
 # -----------
 #
 # On the left, one new wave and five of its points. The start of MAML is a wave of
-# middling height, from which all others are near. Ridge draws the wave, with a band of two standard
-# deviations that is narrow where the points leave little room. On the right, the error
-# over 200 new waves. That of a smooth curve through ten points, which knows of no
-# other task, stands beside them.
+# middling height, from which all others are near. Ridge draws the wave, with a band of
+# two standard deviations that is narrow where the points leave little room. On the
+# right, the error over 200 new waves. That of a smooth curve through ten points, which
+# knows of no other task, stands beside them.
 
 task = int(np.argmin(np.abs(new.amplitude - 4)))
 few, _ = rows(task, 5)

@@ -468,6 +468,10 @@ class MAMLFewShotRegressor(RegressorMixin, _MAML):
     ----------
     k_shot : int, default=10
         Rows to step on of a task in training. It does not bind `adapt`.
+    min_shot : int, default=None
+        Where it is less than ``k_shot``, each training task has a random number of rows
+        from it to ``k_shot``, so that fewer rows do as well. None is ``k_shot``, and 1
+        with "ridge".
     algorithm : str, default="maml"
         "maml", "fomaml", "anil", "reptile" and "meta_sgd" as in
         `MAMLFewShotClassifier`; "ridge": learned features under a Bayesian linear head
@@ -535,6 +539,7 @@ device, random_state
 
     _parameter_constraints = {
         "algorithm": [StrOptions({*CLASSIFIERS, "ridge"})],
+        "min_shot": [Interval(Integral, 1, None, closed="left"), None],
         **_MAML._parameter_constraints,
     }
 
@@ -542,6 +547,7 @@ device, random_state
         self,
         k_shot=10,
         *,
+        min_shot=None,
         algorithm="maml",
         encoder="mlp",
         hidden_layer_sizes=(40, 40),
@@ -569,6 +575,7 @@ device, random_state
         random_state=None,
     ):
         self.k_shot = k_shot
+        self.min_shot = min_shot
         self.algorithm = algorithm
         self.encoder = encoder
         self.hidden_layer_sizes = hidden_layer_sizes

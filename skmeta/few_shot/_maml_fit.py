@@ -137,7 +137,9 @@ class MetaFit:
             if self.previous is not None:
                 maml.take(learner, self.previous.arrays)
             pool = self._pool(self.train_rows)
-            min_shot = 1 if e.algorithm == "ridge" else None
+            min_shot = getattr(e, "min_shot", None)
+            if min_shot is None and e.algorithm == "ridge":
+                min_shot = 1
             data = maml.EpisodeData(
                 self.X, y, pool, self._n_way, e.k_shot, e.n_query, min_shot
             )

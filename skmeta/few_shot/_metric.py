@@ -187,8 +187,8 @@ class MetricFewShotClassifier(
     >>> learner = MetricFewShotClassifier(head="gaussian", random_state=0)
     >>> learner.fit(made.X[seen], made.y[seen])
     MetricFewShotClassifier(...)
-    >>> rows, labels = X_new[[0, 1, 20, 21]], ["new", "new", "newer", "newer"]
-    >>> learner.adapt(rows, labels).predict(X_new[[5, 25]])
+    >>> rows, labels = X_new[:40:4], ["new"] * 5 + ["newer"] * 5
+    >>> learner.adapt(rows, labels).predict(X_new[[1, 21]])
     array(['new', 'newer'], dtype='<U5')
     """
 

@@ -64,7 +64,7 @@ class EpisodicScorer:
     >>> scorer = EpisodicScorer(n_way=5, k_shot=1)
     >>> found = scorer.evaluate(learner, made.X[~seen], made.y[~seen])
     >>> print(f"{found.mean:.2f} +- {found.half_width:.2f}")
-    0.74 +- 0.03
+    0.79 +- 0.03
     """
 
     def __init__(
@@ -111,6 +111,7 @@ class EpisodicScorer:
             ``interval`` : tuple of float
                 From ``mean - half_width`` to ``mean + half_width``.
             ``scores`` : ndarray of shape (n_episodes,)
+                Of each episode.
 
         Raises
         ------
