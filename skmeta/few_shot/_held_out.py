@@ -93,23 +93,29 @@ class Calibration(NamedTuple):
     temperatures: Table
 
 
-def calibrate(name, folds, penalty, n_way, k_shot, rng):
+def nearest(by_shots, shots):
+    """What a dict by numbers of shots has for the nearest of them, by ratio."""
+    return min(by_shots.items(), key=lambda item: abs(np.log(item[0] / shots)))[1]
+
+
+def calibrate(name, by_shots, penalty, n_way, k_shot, rng):
     """The penalty of least log-loss, and temperatures by shots and ways.
 
     Parameters
     ----------
     name : str
         Of `HEADS`.
-    folds : list of Fold
+    by_shots : dict of int to list of Fold
+        As the head sees them at so many shots.
     penalty : float or "auto"
     n_way, k_shot : int
         Numbers at which temperatures are found beside those of `WAYS` and `SHOTS`.
     rng : numpy.random.Generator
     """
     head = HEADS[name]
-    shots, ways = _grid(folds, n_way, k_shot)
+    shots, ways = _grid(next(iter(by_shots.values())), n_way, k_shot)
     drawn = {
-        (i, j): _draw(folds, k, n, rng)
+        (i, j): _draw(nearest(by_shots, k), k, n, rng)
         for (i, k), (j, n) in product(enumerate(shots), enumerate(ways))
     }
     penalties = PENALTIES if penalty == "auto" and head.uses_penalty else (penalty,)

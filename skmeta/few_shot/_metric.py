@@ -23,6 +23,7 @@ from skmeta.core.network import ACTIVATIONS
 from skmeta.core.projection import ROWS_AT_A_TIME
 from skmeta.few_shot._base import BaseFewShot
 from skmeta.few_shot._embedding import Embedding, metric_of
+from skmeta.few_shot._held_out import nearest
 from skmeta.few_shot._metric_fit import CLOSED, Classes, given_of, meta_train
 from skmeta.few_shot._training import EncoderFit
 
@@ -488,8 +489,7 @@ class MetricFewShotClassifier(
 
     def _axes_at(self, codes):
         """The axes of "gaussian" for so many shots."""
-        shots = np.log(np.bincount(codes)).mean()
-        return min(self._axes.items(), key=lambda item: abs(np.log(item[0]) - shots))[1]
+        return nearest(self._axes, np.exp(np.log(np.bincount(codes)).mean()))
 
     def _on_embedded(self, X):
         """The same learner of embedded rows, and these rows."""

@@ -23,6 +23,7 @@ from skmeta.few_shot._held_out import (
     class_folds,
     draw,
     held_pool,
+    nearest,
 )
 from skmeta.few_shot._training import Trained, entry_shape
 
@@ -102,7 +103,7 @@ def meta_train(learner, classes, rng, trainer):
     if best.folds:
         calibration = calibrate(
             learner.head,
-            best.folds,
+            best.by_shots or {1: best.folds},
             learner.penalty,
             learner.n_way,
             learner.k_shot,
@@ -128,6 +129,7 @@ class Prepared(NamedTuple):
     axes: dict  # of "gaussian": `Axes` by shots
     folds: list  # of `Fold`
     score: float = 0.0
+    by_shots: dict | None = None  # of "gaussian": folds along the axes of so many
 
 
 def _prepare_best(learner, name, classes, held_out, trained, rng):
@@ -172,15 +174,19 @@ def _prepare(learner, name, classes, held_out, trained, rng):
     )
     whole = moments_of(classes, trained.embedding)
     if kind == "unit":
-        middle = chosen[len(SHOTS) // 2]
+        placed = {
+            k: [place(*pair, shrinkage) for pair in zip(folds, moments, strict=True)]
+            for k, shrinkage in zip(SHOTS, chosen, strict=True)
+        }
         return Prepared(
             trained.embedding,
             {
                 k: axes_of(whole, shrinkage, kind)
                 for k, shrinkage in zip(SHOTS, chosen, strict=True)
             },
-            [place(*pair, middle) for pair in zip(folds, moments, strict=True)],
+            nearest(placed, learner.k_shot),
             score,
+            placed,
         )
     (shrinkage,) = chosen
     return Prepared(
@@ -250,7 +256,7 @@ def _scores(learner, prepared, rng):
     seed = int(rng.integers(2**32))
     shots = sorted({1, learner.k_shot})
     scores = {}
-    for name, (_, _, parts, _) in prepared.items():
+    for name, (_, _, parts, *_) in prepared.items():
         n = -(-N_CHOICE // (len(parts) * len(shots)))
         found = [
             accuracies(
