@@ -11,8 +11,10 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 # Temperatures are looked for this far (in log) around the spread of the logits.
-REACH = 7.0
+REACH, STEP = 7.0, 0.5
 TOLERANCE = 0.01
+# Share of answers that are taken for chance.
+CHANCE = 0.02
 
 
 class Table(NamedTuple):
@@ -55,19 +57,26 @@ def best_temperature(logits, codes):
         below[rows, : part.shape[1]] = part - part.max(axis=1, keepdims=True)
         start += len(part)
     codes = np.concatenate(codes)
-    own = below[np.arange(len(codes)), codes].mean()
+    own = below[np.arange(len(codes)), codes]
     spread = np.sqrt(np.mean([np.var(part, axis=1).mean() for part in logits]))
     if not spread > 0:  # of equal logits any is as good
         return 1.0, log_loss(below, codes)
 
+    # A few answers that are wrong by far, as of a column that varies in them alone, are
+    # not worth the sureness of all others: each may be chance by this share.
+    n_ways = np.isfinite(below).sum(axis=1)
+
     def loss(log_temperature):
         scale = np.exp(-log_temperature)
-        return np.mean(np.log(np.exp(scale * below).sum(axis=1))) - scale * own
+        share = np.exp(scale * own) / np.exp(scale * below).sum(axis=1)
+        return -np.mean(np.log((1 - CHANCE) * share + CHANCE / n_ways))
 
-    centre = np.log(spread)
+    # It may have more than one minimum: the best of a grid, and its neighbourhood.
+    grid = np.log(spread) + np.arange(-REACH, REACH + STEP, STEP)
+    nearest = min(grid, key=loss)
     found = minimize_scalar(
         loss,
-        bounds=(centre - REACH, centre + REACH),
+        bounds=(nearest - STEP, nearest + STEP),
         method="bounded",
         options={"xatol": TOLERANCE},
     )
