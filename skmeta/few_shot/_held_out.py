@@ -44,7 +44,8 @@ def class_folds(codes, n_classes, rng, *, share=None):
     fold = np.empty(n_classes, np.intp)
     place = np.arange(n_classes)
     if share is not None:
-        fold[rng.permutation(n_classes)] = place >= max(2, round(share * n_classes))
+        n_held = min(max(2, round(share * n_classes)), n_classes - 2)
+        fold[rng.permutation(n_classes)] = place >= n_held
         yield fold[codes] == 0
         return
     fold[rng.permutation(n_classes)] = place % N_FOLDS

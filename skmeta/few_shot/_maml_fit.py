@@ -75,7 +75,7 @@ class MetaFit:
         self.seed = int(self.rng.integers(2**31))
         self.shape = entry_shape(estimator, X)
         if isinstance(estimator.encoder, str):
-            backend.check_encoder(estimator.encoder, "X", self.shape)
+            backend.check_encoder(estimator.encoder, "encoder", self.shape)
         self.device = backend.resolve_device(estimator.device)
         flat = X.reshape(len(X), -1)
         held = self._held_out()

@@ -423,6 +423,9 @@ class MetricFewShotClassifier(
 
     def _check_parameters(self):
         metric_of(self.metric, self.metric_params)
+        self._check_transductive()
+
+    def _check_transductive(self):
         if self.transductive and not HEADS[self.head].refines:
             able = [name for name, head in HEADS.items() if head.refines]
             raise ValueError(
@@ -438,12 +441,12 @@ class MetricFewShotClassifier(
                 f"encoder={self.encoder!r} is unknown; choose one of {list(known)}, a "
                 "torch.nn.Module, or a function without arguments that makes one."
             )
-        if self.head == "relation" and self.encoder == "identity":
+        if self.head == "relation" and self.encoder in ("identity", "unit"):
             raise ValueError(
-                "head='relation' is learned along with the encoder, and "
-                "encoder='identity' is not trained; choose 'whitened', 'mlp' or 'auto'."
+                f"head='relation' is learned along with the encoder, and encoder="
+                f"{self.encoder!r} is not trained; choose 'whitened', 'mlp' or 'auto'."
             )
-        if callable(self.metric) and self.encoder not in CLOSED:
+        if callable(self.metric) and self.encoder not in ("auto", *CLOSED):
             raise ValueError(
                 "A metric that is a function cannot be trained through; choose "
                 "encoder='identity' or 'whitened', or one of the metrics "
@@ -508,6 +511,7 @@ class MetricFewShotClassifier(
         Z = self._embedding(self._read_X(X, reset=False))
         head, given = HEADS[self.head], given_of(self, self._for_heads, self._fine)
         if self.transductive:
+            self._check_transductive()  # it may be chosen at any time
             return answer(head, self._state, Z, given, transductive=True)
         n, k = len(Z), len(self.classes_)
         # Equal rows have equal logits among any others, as in `projection`.

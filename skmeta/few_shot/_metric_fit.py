@@ -45,7 +45,6 @@ class Learned(NamedTuple):
     axes: dict
     calibration: Calibration | None
     scores: dict  # of each encoder: accuracy on episodes of held-out classes
-    histories: dict  # of each encoder that was trained
 
 
 class Classes(NamedTuple):
@@ -87,7 +86,7 @@ def meta_train(learner, classes, rng, trainer):
     found = {
         name: trainer(name, classes, held_out[0])
         if name in to_train
-        else Trained(Embedding(unit=name == "unit"), {}, None)
+        else Trained(Embedding(unit=name == "unit"), {})
         for name in candidates
     }
     prepared = {
@@ -110,16 +109,7 @@ def meta_train(learner, classes, rng, trainer):
             rng,
         )
     for_heads = {"mean": _mean(best.embedding, classes)} | found[encoder].for_heads
-    histories = {name: found[name].history for name in to_train}
-    return Learned(
-        encoder,
-        best.embedding,
-        for_heads,
-        best.axes,
-        calibration,
-        scores,
-        histories,
-    )
+    return Learned(encoder, best.embedding, for_heads, best.axes, calibration, scores)
 
 
 class Prepared(NamedTuple):
@@ -219,7 +209,11 @@ def _candidates(learner, classes):
     if few or learner.head == "simpleshot":
         return ["identity"]
     candidates = ["identity", "unit"]
-    if learner.head == "gaussian":
+    # A metric of their own has no gradient, or is of columns as they are.
+    own = HEADS[learner.head].uses_metric and (
+        callable(learner.metric) or "VI" in (learner.metric_params or {})
+    )
+    if own or learner.head == "gaussian":
         return candidates
     if classes.X[0].size <= MAX_WHITENED:
         candidates.append("whitened")

@@ -35,7 +35,7 @@ class Trained(NamedTuple):
 
     embedding: Embedding
     for_heads: dict  # what was learned along with it
-    history: object
+    history: object = None
 
 
 def entry_shape(learner, X):
@@ -54,6 +54,7 @@ class EncoderFit:
 
     def __init__(self, learner, name, classes, held, seed):
         self.learner, self.name = learner, name
+        self.encoder = learner.encoder if name == "module" else name
         self.nn = nn = torch_backend(
             f"encoder={self.name!r}", ', or choose encoder="identity" or "whitened"'
         )
@@ -64,10 +65,20 @@ class EncoderFit:
         self.train_rows = np.flatnonzero(held if everything else ~held)
         self.held_rows = np.flatnonzero(~held if everything else held)
         self.classes = classes
-        checked_pool(np.arange(classes.n_classes), classes.codes, classes.tasks, 2)
+        tasks = None if classes.tasks is None else classes.tasks[self.train_rows]
+        names = np.arange(classes.n_classes)
+        checked_pool(names, classes.codes[self.train_rows], tasks, 2)
         self.shape = entry_shape(learner, classes.X)
         if self.name != "whitened":
-            nn.check_encoder(self.name, "X", self.shape)
+            nn.check_encoder(self.encoder, "encoder", self.shape)
+        if learner.class_rotations and (
+            self.shape is None or len(self.shape) != 3 or len({*self.shape[1:]}) > 1
+        ):
+            found = "rows of numbers" if self.shape is None else f"shape {self.shape}"
+            raise ValueError(
+                "class_rotations=True turns square images, entries of shape (channels, "
+                f"side, side); X has {found}."
+            )
         self.first = self._first()
         self.array = self._inputs()
         self.inputs = standardisation(
@@ -112,7 +123,7 @@ class EncoderFit:
     def train(self, **hooks):
         """Train, and return a `Trained`."""
         nn = self.nn
-        encoders = {"X": self.name}
+        encoders = {"X": self.encoder}
         with nn.torch_randomness(self.seed, self.device, encoders):
             generator = nn.torch_generator(self.seed)
             space = nn.place(self._space(generator), self.device, self.seed)
@@ -154,7 +165,7 @@ class EncoderFit:
             nn.nothing()
             if self.name == "whitened"
             else nn.make_encoder(
-                self.name,
+                self.encoder,
                 "X",
                 self.array.shape[1],
                 self.shape,

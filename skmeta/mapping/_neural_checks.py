@@ -107,7 +107,7 @@ def check_by_view(mapper, nn, names, shapes):
                 f"{parameter}= names view {unknown[0]!r}; the views are {list(names)}."
             )
     for name, encoder in (mapper.encoders or {}).items():
-        nn.check_encoder(encoder, name, shapes.get(name))
+        nn.check_encoder(encoder, f"encoders[{name!r}]", shapes.get(name))
 
 
 def check_outputs(mapper, target, n_views):

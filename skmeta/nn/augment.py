@@ -112,3 +112,16 @@ def get_augmentation(augment):
             "function (X, generator) -> X."
         )
     return AUGMENTATIONS[augment]
+
+
+def augmented(parameter, function, X, generator):
+    """A batch, changed; with rows or entries lost a loss would compare others."""
+    result = function(X, generator)
+    found = getattr(result, "shape", None)
+    if not isinstance(result, torch.Tensor) or found != X.shape:
+        found = type(result).__name__ if found is None else tuple(found)
+        raise ValueError(
+            f"{parameter} made {found} of a batch of shape {tuple(X.shape)}; a torch "
+            "tensor of the same shape is needed."
+        )
+    return result.to(X.device, X.dtype)

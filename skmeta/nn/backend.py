@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skmeta.nn.augment import get_augmentation
+from skmeta.nn.augment import augmented, get_augmentation
 from skmeta.nn.checkpoint import Checkpoint, fingerprint
 from skmeta.nn.class_batches import ClassBatches
 from skmeta.nn.convolution import Conv4, ResNet
@@ -66,21 +66,20 @@ IMAGE_ENCODERS = {"conv4": Conv4, "resnet": ResNet}
 ENCODERS = ("mlp", *IMAGE_ENCODERS)
 
 
-def check_encoder(encoder, view, shape):
-    """Raise where an entry of ``encoders=`` can encode no view of such entries."""
+def check_encoder(encoder, parameter, shape):
+    """Raise where what a parameter names can encode no such entries."""
     if isinstance(encoder, nn.Module) or callable(encoder):
         return
     if encoder not in ENCODERS:
         raise ValueError(
-            f"encoders[{view!r}]={encoder!r} is unknown; choose one of "
-            f"{list(ENCODERS)}, a torch.nn.Module, or a function without arguments "
-            "that makes one."
+            f"{parameter}={encoder!r} is unknown; choose one of {list(ENCODERS)}, a "
+            "torch.nn.Module, or a function without arguments that makes one."
         )
     if encoder in IMAGE_ENCODERS and (shape is None or len(shape) != 3):
         found = "rows of numbers" if shape is None else f"entries of shape {shape}"
         raise ValueError(
-            f"encoders[{view!r}]={encoder!r} takes images, an array of shape "
-            f"(n_rows, channels, height, width); the view has {found}."
+            f"{parameter}={encoder!r} takes images, an array of shape "
+            f"(n_rows, channels, height, width); what it is to encode has {found}."
         )
 
 
@@ -204,24 +203,11 @@ def _augmentation(functions, generator):
         return [
             X
             if function is None or len(X) == 0
-            else _augmented(view, function, X, generator)
+            else augmented(f"augment[{view!r}]", function, X, generator)
             for (view, function), X in zip(functions.items(), inputs, strict=True)
         ]
 
     return change
-
-
-def _augmented(view, function, X, generator):
-    """A batch, changed; with rows or entries lost a loss would compare others."""
-    result = function(X, generator)
-    found = getattr(result, "shape", None)
-    if not isinstance(result, torch.Tensor) or found != X.shape:
-        found = type(result).__name__ if found is None else tuple(found)
-        raise ValueError(
-            f"augment[{view!r}] made {found} of a batch of shape {tuple(X.shape)}; a "
-            "torch tensor of the same shape is needed."
-        )
-    return result.to(X.device, X.dtype)
 
 
 def global_generators(encoders, device):

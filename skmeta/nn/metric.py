@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from skmeta.core.episodes import NONE
-from skmeta.nn.augment import get_augmentation
+from skmeta.nn.augment import augmented, get_augmentation
 
 # The average of the weights follows closely at first: over a tenth of the steps so far.
 AVERAGE_START = 10
@@ -34,7 +34,7 @@ class MetricSpace(nn.Module):
         if not self.training:
             return self.best_encoder(X)
         if self.augment is not None:
-            X = self.augment(X, self.generator)
+            X = augmented("augment", self.augment, X, self.generator)
         return self.encoders[0](X)
 
     @property

@@ -355,3 +355,127 @@ def test_transductive_needs_prototypes():
 def test_equal_rows_are_finite(meta):
     adapted = meta.adapt(np.ones((6, 30)), [0, 0, 0, 1, 1, 1])
     assert_allclose(adapted.predict_proba(np.ones((2, 30))), 0.5)
+
+
+# ---- encoders that are trained -------------------------------------------------------
+
+
+def small(encoder, head="prototype", **params):
+    params = {"max_iter": 2, "batch_classes": 8, "averaging": 0.9} | params
+    return learner(head, encoder, n_way=3, k_shot=2, n_query=3, **params)
+
+
+@pytest.mark.parametrize("head", sorted(HEADS))
+def test_a_module_embeds_rows(head):
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Linear(30, 64)
+    for encoder in (module, lambda: torch.nn.Linear(30, 64)):
+        model = MetricFewShotClassifier(
+            head,
+            encoder=encoder,
+            max_iter=2,
+            n_way=3,
+            n_components=64,
+            random_state=0,
+        ).fit(X_SEEN, Y_SEEN)
+        assert model.encoder_ == "module"
+        assert model.transform(X_NEW).shape == (len(X_NEW), 64)
+        adapted = model.adapt(X_NEW[:100], Y_NEW[:100])
+        assert np.isfinite(adapted.predict_proba(X_NEW)).all()
+    before = module.weight.detach().clone()
+    assert torch.equal(module.weight, before)  # a copy is trained
+
+
+@pytest.mark.parametrize("encoder", ["conv4", "resnet"])
+@pytest.mark.parametrize("sampling", ["classes", "episodes"])
+def test_images_are_embedded_and_need_no_torch_afterwards(encoder, sampling):
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(12), 6)
+    X = rng.standard_normal((12, 8, 8))[y] + 0.3 * rng.standard_normal((72, 8, 8))
+    params = dict(sampling=sampling, n_filters=8, n_components=16, max_iter=20)
+    model = small(encoder, class_rotations=True, augment="noise", **params)
+    model.fit(X, y, task=y % 2)
+    assert model.transform(X).shape == (72, 16)
+    assert model.adapt(X[::2], y[::2]).score(X, y) > 0.9
+    flat = clone(model).set_params(input_shape=(1, 8, 8))
+    flat.fit(X.reshape(72, -1), y, task=y % 2)
+    assert_allclose(flat.transform(X.reshape(72, -1)), model.transform(X), atol=1e-5)
+    restored = pickle.loads(pickle.dumps(model))
+    assert_array_equal(restored.transform(X), model.transform(X))
+
+
+def test_training_begins_as_the_whitened_rows():
+    pytest.importorskip("torch")
+    model = small("mlp", averaging=0.0, learning_rate_init=1e-9, dropout=0.0)
+    Z = model.fit(X_SEEN, Y_SEEN).transform(X_NEW)
+    first = model._embedding.first
+    expected = (X_NEW - first.mean) @ first.weights
+    assert_allclose(Z, expected, atol=1e-4)
+
+
+def test_a_checkpoint_goes_on_to_the_same_bits(tmp_path):
+    pytest.importorskip("torch")
+    whole = small("mlp").fit(X_SEEN, Y_SEEN).transform(X_NEW)
+    for _ in range(2):
+        kept = small("mlp", checkpoint=tmp_path / "fit").fit(X_SEEN, Y_SEEN)
+        assert_array_equal(kept.transform(X_NEW), whole)
+
+
+def test_metrics_that_are_not_trained_through_leave_auto_the_others():
+    def largest(a, b):
+        return np.abs(a - b).max()
+
+    VI = np.linalg.inv(MADE.within)
+    for metric, params in ((largest, None), ("mahalanobis", {"VI": VI})):
+        model = learner(metric=metric, metric_params=params, encoder="auto")
+        model.fit(X_SEEN[::4], Y_SEEN[::4])
+        assert "mlp" not in model.encoder_scores_
+    with pytest.raises(ValueError, match="cannot be trained through"):
+        learner(metric=largest, encoder="mlp").fit(X_SEEN, Y_SEEN)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"encoder": "mpl"}, "encoder='mpl' is unknown; choose one of"),
+        ({"encoder": "conv4"}, "encoder='conv4' takes images.* has rows of numbers"),
+        ({"encoder": "conv4", "input_shape": (1, 5, 5)}, "25 numbers, but .* have 30"),
+        ({"head": "relation", "encoder": "unit"}, "encoder='unit' is not trained"),
+        ({"encoder": "mlp", "augment": "affine"}, "takes images"),
+        ({"encoder": "mlp", "class_rotations": True}, "turns square images"),
+        ({"encoder": "mlp", "augment": lambda X, g: X[:1]}, "tensor of the same shape"),
+        ({"encoder": "mlp", "device": "nonsense"}, "device='nonsense' is not there"),
+        ({"encoder": "mlp", "checkpoint": "x", "random_state": None}, "random_state"),
+    ],
+)
+def test_what_training_refuses(params, message):
+    pytest.importorskip("torch")
+    model = MetricFewShotClassifier(**({"random_state": 0} | params))
+    with pytest.raises(ValueError, match=message):
+        model.fit(X_SEEN, Y_SEEN)
+
+
+def test_transductive_chosen_later_needs_prototypes_too():
+    adapted = learner("ridge").fit(X_SEEN, Y_SEEN).adapt(X_NEW[:40], Y_NEW[:40])
+    adapted.set_params(transductive=True)
+    with pytest.raises(ValueError, match="head='ridge' does not have"):
+        adapted.predict(X_NEW)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.99])
+def test_any_share_of_classes_may_be_held_out(share):
+    pytest.importorskip("torch")
+    model = small("mlp", validation_fraction=share).fit(X_SEEN, Y_SEEN)
+    assert len(model.validation_scores_) == model.n_iter_ == 2
+
+
+def test_classes_of_two_rows_that_are_held_out_leave_none_to_train_on():
+    pytest.importorskip("torch")
+    # One class alone has two rows: it trains, or nothing does, but no error of numpy's.
+    rows = np.r_[0:2, 20:800:20]
+    for seed in range(6):
+        try:
+            small("mlp", random_state=seed).fit(X_SEEN[rows], Y_SEEN[rows])
+        except ValueError as error:
+            assert "one of them with two rows" in str(error)
