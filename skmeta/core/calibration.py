@@ -33,11 +33,40 @@ class Table(NamedTuple):
         return float(np.exp(np.interp(np.log(shots), np.log(self.shots), by_ways)))
 
 
+class _Answers(NamedTuple):
+    """Logits of queries, of episodes of any number of classes."""
+
+    below: np.ndarray  # (n_queries, n_classes) less the largest; -inf where none are
+    own: np.ndarray  # (n_queries,) of the right classes
+    n_ways: np.ndarray  # (n_queries,)
+
+    @classmethod
+    def of(cls, logits, codes):
+        """Those of lists of them, an episode each."""
+        n_ways = np.repeat([part.shape[1] for part in logits], [len(p) for p in logits])
+        below = np.full((len(n_ways), n_ways.max()), -np.inf)
+        start = 0
+        for part in logits:
+            rows = slice(start, start + len(part))
+            below[rows, : part.shape[1]] = part - part.max(axis=1, keepdims=True)
+            start += len(part)
+        codes = np.concatenate(codes)
+        return cls(below, below[np.arange(len(codes)), codes], n_ways)
+
+    def loss(self, temperature):
+        """Mean log-loss; each answer may be chance by a share of `CHANCE`.
+
+        So a few that are wrong by far, as of a column that varies in them alone, are
+        not worth the sureness of all others.
+        """
+        share = np.exp(self.own / temperature)
+        share = share / np.exp(self.below / temperature).sum(axis=1)
+        return float(-np.mean(np.log((1 - CHANCE) * share + CHANCE / self.n_ways)))
+
+
 def log_loss(logits, codes):
-    """Mean negative log-probability of the right classes."""
-    below = logits - logits.max(axis=1, keepdims=True)
-    own = below[np.arange(len(codes)), codes]
-    return float(np.mean(np.log(np.exp(below).sum(axis=1)) - own))
+    """Log-loss of the right classes, as `best_temperature` makes small."""
+    return _Answers.of(logits, codes).loss(1.0)
 
 
 def best_temperature(logits, codes):
@@ -45,31 +74,17 @@ def best_temperature(logits, codes):
 
     Parameters
     ----------
-    logits : list of ndarray (n_queries, n_classes)
+    logits : sequence of ndarray (n_queries, n_classes)
         Of one episode each; episodes may differ in size.
-    codes : list of ndarray of int (n_queries,)
+    codes : sequence of ndarray of int (n_queries,)
     """
-    n_classes = max(part.shape[1] for part in logits)
-    below = np.full((sum(map(len, logits)), n_classes), -np.inf)
-    start = 0
-    for part in logits:
-        rows = slice(start, start + len(part))
-        below[rows, : part.shape[1]] = part - part.max(axis=1, keepdims=True)
-        start += len(part)
-    codes = np.concatenate(codes)
-    own = below[np.arange(len(codes)), codes]
+    answers = _Answers.of(logits, codes)
     spread = np.sqrt(np.mean([np.var(part, axis=1).mean() for part in logits]))
     if not spread > 0:  # of equal logits any is as good
-        return 1.0, log_loss(below, codes)
-
-    # A few answers that are wrong by far, as of a column that varies in them alone, are
-    # not worth the sureness of all others: each may be chance by this share.
-    n_ways = np.isfinite(below).sum(axis=1)
+        return 1.0, answers.loss(1.0)
 
     def loss(log_temperature):
-        scale = np.exp(-log_temperature)
-        share = np.exp(scale * own) / np.exp(scale * below).sum(axis=1)
-        return -np.mean(np.log((1 - CHANCE) * share + CHANCE / n_ways))
+        return answers.loss(np.exp(log_temperature))
 
     # It may have more than one minimum: the best of a grid, and its neighbourhood.
     grid = np.log(spread) + np.arange(-REACH, REACH + STEP, STEP)

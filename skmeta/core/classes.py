@@ -36,6 +36,12 @@ def class_means(rows, codes, n_classes):
     return sums / counts[:, None], counts
 
 
+def typical_shots(codes):
+    """Rows of a class: the geometric mean over classes that have some."""
+    counts = np.bincount(codes)
+    return float(np.exp(np.log(counts[counts > 0]).mean()))
+
+
 def class_moments(rows, codes, n_classes):
     """The moments of rows (n_rows, n_features) by class, each class weighing the same.
 

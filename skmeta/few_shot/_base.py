@@ -2,6 +2,7 @@
 
 import copy
 import math
+from abc import ABCMeta, abstractmethod
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -15,14 +16,13 @@ from sklearn.utils.validation import (
 from skmeta._compat import clone_parametrized
 from skmeta._progress import SupportsCallbacks
 from skmeta.core.projection import float_dtype
-from skmeta.exceptions import warn
-from skmeta.views._labels import read_labels
+from skmeta.views._labels import read_class_labels, read_labels
 
 # Integers of up to 16 bits, such as pixels, are exact in float32.
 SMALL = (np.uint8, np.int8, np.uint16, np.int16, np.bool_)
 
 
-class BaseFewShot(SupportsCallbacks, BaseEstimator):
+class BaseFewShot(SupportsCallbacks, BaseEstimator, metaclass=ABCMeta):
     """A learner that `fit` trains over many tasks, and `adapt` makes fit for one.
 
     A concrete class names in ``_learned`` the attributes that meta-training sets: they
@@ -66,9 +66,9 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator):
         adapted._adapt(X_support, y_support, n_steps)
         return adapted
 
+    @abstractmethod
     def _adapt(self, X, y, n_steps=None):
         """Set what one task gives, in place."""
-        raise NotImplementedError
 
     def _fit_again(self, X, y):
         """`fit` of what `adapt` returned: `adapt` to other rows."""
@@ -104,7 +104,7 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator):
     def _read_X(self, X, *, reset):
         """Rows (n_rows, ...) as float32 or float64; all entries of the same shape."""
         if reset or (ndim := getattr(self, "_entry_ndim", 1)) == 1:
-            found = np.ndim(X) if isinstance(X, np.ndarray) else 2
+            found = getattr(X, "ndim", 2)
             if found <= 2:
                 X = validate_data(self, X, reset=reset, dtype="numeric")
                 if reset:
@@ -143,29 +143,14 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None."
             )
-        classes, codes = read_labels(y, name)
+        classes, codes = read_class_labels(y, name)
         check_consistent_length(X, codes)
-        # Few rows of many classes are what is expected, and no sign of a regression.
-        if classes.dtype.kind == "f" and not np.array_equal(classes, np.round(classes)):
-            raise ValueError(
-                f"Unknown label type: continuous. {name} holds numbers that are not "
-                "integers, and a classifier needs labels."
-            )
         if len(classes) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs two or more classes to tell apart; "
                 f"{name} has one class, {classes.tolist()[0]!r}."
             )
         return classes, codes
-
-    def _check_n_way(self, n_classes):
-        """Warn where episodes cannot have ``n_way`` classes."""
-        if n_classes < self.n_way:
-            warn(
-                f"n_way={self.n_way} is more than the {n_classes} classes there are; "
-                f"episodes have {n_classes}.",
-                UserWarning,
-            )
 
     def _read_tasks(self, X, task):
         """Codes (n_rows,) of tasks, or None."""

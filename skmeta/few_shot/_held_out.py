@@ -114,7 +114,8 @@ def calibrate(name, by_shots, penalty, n_way, k_shot, rng):
     rng : numpy.random.Generator
     """
     head = HEADS[name]
-    shots, ways = _grid(next(iter(by_shots.values())), n_way, k_shot)
+    pools = [fold.pool for fold in next(iter(by_shots.values()))]
+    shots, ways = calibration_grid(pools, n_way, k_shot)
     drawn = {
         (i, j): _draw(nearest(by_shots, k), k, n, rng)
         for (i, k), (j, n) in product(enumerate(shots), enumerate(ways))
@@ -167,11 +168,11 @@ def _temperature(head, drawn, penalty):
         return best, loss
     # The temperature is inside: each is tried, by steps of less and less.
     log_best, step = np.log(best), np.log(4.0)
-    losses = {log_best: _loss(logits(best), codes)}
+    losses = {log_best: log_loss(logits(best), codes)}
     for _ in range(MAX_TEMPERATURE_STEPS):
         for other in (log_best - step, log_best + step):
             if other not in losses:
-                losses[other] = _loss(logits(np.exp(other)), codes)
+                losses[other] = log_loss(logits(np.exp(other)), codes)
         nearest = min(losses, key=losses.get)
         if nearest == log_best:
             step /= 2
@@ -179,16 +180,11 @@ def _temperature(head, drawn, penalty):
     return float(np.exp(log_best)), losses[log_best]
 
 
-def _loss(logits, codes):
-    losses = [log_loss(*pair) for pair in zip(logits, codes, strict=True)]
-    return float(np.average(losses, weights=[len(c) for c in codes]))
-
-
-def _grid(folds, n_way, k_shot):
-    """Numbers of shots and ways at which episodes can be drawn."""
-    counts = np.concatenate([fold.pool.counts for fold in folds])
+def calibration_grid(pools, n_way, k_shot):
+    """Numbers of shots and ways at which episodes can be drawn of each pool."""
+    counts = np.concatenate([pool.counts for pool in pools])
     most_shots = max(1, int(np.median(counts)) - 1)
-    most_ways = max(2, min(int(fold.pool.n_classes.max()) for fold in folds))
+    most_ways = max(2, min(int(pool.n_classes.max()) for pool in pools))
     return (
         sorted({min(k, most_shots) for k in (*SHOTS, k_shot)}),
         sorted({min(n, most_ways) for n in (*WAYS, n_way)}),

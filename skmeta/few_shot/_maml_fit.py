@@ -1,18 +1,23 @@
 """What a fit of model-agnostic meta-learning does: tasks in, a start for others out."""
 
-import math
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
 from skmeta._torch import torch_backend
 from skmeta.core.calibration import Table, best_temperature
-from skmeta.core.episodes import NONE, draw_episodes, eligible_tasks, pool_of
+from skmeta.core.episodes import draw_episodes, eligible_tasks, pool_of
 from skmeta.core.network import hidden_widths, standardisation
-from skmeta.few_shot._held_out import SHOTS, WAYS, class_folds
+from skmeta.few_shot._held_out import (
+    N_CALIBRATION,
+    N_CALIBRATION_QUERIES,
+    calibration_grid,
+    class_folds,
+)
 from skmeta.few_shot._training import entry_shape
 
-# An epoch, after which training is judged, is so many meta-updates.
+# An epoch, after which training is judged, is about so many meta-updates.
 UPDATES = 100
 # Tasks by which it is judged.
 N_JUDGED = 200
@@ -35,6 +40,13 @@ class Recipe(NamedTuple):
     n_outputs: int | None  # of a regression
     inner_lr: float
     n_inner_steps: int
+
+    def shares_weights(self, other):
+        """Whether weights of the other are weights of this one."""
+        steps = self.n_inner_steps  # of learned rates there are as many
+        if self.algorithm != "meta_sgd":
+            steps = other.n_inner_steps
+        return other == self._replace(inner_lr=other.inner_lr, n_inner_steps=steps)
 
 
 class Learned(NamedTuple):
@@ -118,7 +130,10 @@ class MetaFit:
         if self.y is not None and n_units < MIN_TASKS_TO_HOLD_OUT:
             return none
         held = next(class_folds(units, n_units, self.rng, share=e.validation_fraction))
-        return none if held.all() else held
+        left = self._pool(np.flatnonzero(~held))
+        if held.all() or len(eligible_tasks(left, self._n_way)) == 0:
+            return none  # nothing would be left to train on
+        return held
 
     def _pool(self, rows):
         kinds = np.zeros(len(rows), np.intp) if self.codes is None else self.codes[rows]
@@ -143,11 +158,11 @@ class MetaFit:
             data = maml.EpisodeData(
                 self.X, y, pool, self._n_way, e.k_shot, e.n_query, min_shot
             )
-            n_updates = min(UPDATES, e.max_iter)
+            n_epochs, n_updates = epochs_of(e.max_iter)
             history = maml.meta_train(
                 learner,
                 data,
-                self._plan(n_updates),
+                self._plan(n_epochs),
                 self.rng,
                 n_updates=n_updates,
                 task_chunk_size=e.task_chunk_size,
@@ -168,9 +183,12 @@ class MetaFit:
     def _n_way(self):
         return 1 if self.codes is None else self.estimator.n_way
 
-    def _plan(self, n_updates):
+    @property
+    def _n_at_once(self):
+        return self.estimator.task_chunk_size or self.estimator.meta_batch_size
+
+    def _plan(self, n_epochs):
         e = self.estimator
-        n_epochs = math.ceil(e.max_iter / n_updates)
         # The loss of other tasks each time rises and falls by chance: without held-out
         # ones there is nothing to stop by.
         patience = e.n_iter_no_change if len(self.held_rows) else n_epochs
@@ -200,7 +218,7 @@ class MetaFit:
             e.n_query,
             np.random.default_rng(self.seed),
         )
-        parts = _in_parts(episodes, e.task_chunk_size or e.meta_batch_size)
+        parts = _in_parts(episodes, self._n_at_once)
         return self.maml.episode_score(self.X, y, parts, e.n_inner_steps)
 
     def _temperatures(self, learner):
@@ -210,43 +228,28 @@ class MetaFit:
         pool = self._pool(rows)
         if len(pool.counts) == 0 or len(eligible_tasks(pool, 2)) == 0:
             return None
-        most = max(1, int(np.median(pool.counts)) - 1)
-        shots = sorted({min(k, most) for k in (*SHOTS, e.k_shot)})
-        most = max(2, int(pool.n_classes.max()))
-        ways = sorted({min(n, most) for n in (*WAYS, e.n_way)})
+        shots, ways = calibration_grid([pool], e.n_way, e.k_shot)
         values = np.ones((len(shots), len(ways)))
-        for i, k in enumerate(shots):
-            for j, n in enumerate(ways):
-                episodes = draw_episodes(pool, 32, n, k, 5, self.rng)
-                logits, codes = [], []
-                for part in _in_parts(episodes, e.task_chunk_size or e.meta_batch_size):
-                    tasks = self.maml.episode_tasks(self.X, None, part)
-                    found = self.maml.query_outputs(learner, tasks, e.n_inner_steps)
-                    there = part.query.reshape(len(part.query), -1) != NONE
-                    found = found.double().cpu().numpy()
-                    for t in range(len(found)):
-                        some = there[t]
-                        own = part.classes[t] != NONE
-                        logits.append(found[t][some][:, own])
-                        codes.append(tasks.query.y[t].cpu().numpy()[some])
-                values[i, j], _ = best_temperature(logits, codes)
+        for (i, k), (j, n) in product(enumerate(shots), enumerate(ways)):
+            episodes = draw_episodes(
+                pool, N_CALIBRATION, n, k, N_CALIBRATION_QUERIES, self.rng
+            )
+            parts = _in_parts(episodes, self._n_at_once)
+            answers = self.maml.episode_logits(learner, self.X, parts, e.n_inner_steps)
+            if answers:
+                values[i, j], _ = best_temperature(*zip(*answers, strict=True))
         return Table(np.array(shots), np.array(ways), values)
 
     def _checkpoint(self):
-        e, nn = self.estimator, self.nn
-        if e.checkpoint is None:
-            return None
-        if e.random_state is None:
-            raise ValueError(
-                "checkpoint= needs random_state to be a number: a fit that was "
-                "interrupted could not be gone on with when it is None."
-            )
-        parameters = e.get_params(deep=False)
-        for name in ("checkpoint", "device"):
-            parameters.pop(name)
         arrays = [self.X.cpu().numpy().reshape(len(self.X), -1)]
         arrays += [a for a in (self.codes, self.y, self.tasks) if a is not None]
-        return nn.Checkpoint(e.checkpoint, nn.fingerprint(parameters, arrays))
+        return self.nn.checkpoint_of(self.estimator, arrays)
+
+
+def epochs_of(max_iter):
+    """Numbers of epochs, and of meta-updates in each: of ``max_iter`` at most."""
+    n_epochs = -(-max_iter // UPDATES)
+    return n_epochs, max_iter // n_epochs
 
 
 def _in_parts(episodes, n):

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmeta._compat import Interval, StrOptions, fit_context
 from skmeta._progress import Epochs
 from skmeta.core.blocks import row_slices
+from skmeta.core.classes import typical_shots
 from skmeta.core.distances import METRICS
 from skmeta.core.heads import HEADS, answer, learn
 from skmeta.core.network import ACTIVATIONS
@@ -26,6 +27,7 @@ from skmeta.few_shot._embedding import Embedding, metric_of
 from skmeta.few_shot._held_out import nearest
 from skmeta.few_shot._metric_fit import CLOSED, Classes, given_of, meta_train
 from skmeta.few_shot._training import EncoderFit
+from skmeta.model_selection._splitters import warn_of_few_classes
 
 TRAINED_ENCODERS = ("mlp", "conv4", "resnet")
 
@@ -357,10 +359,10 @@ class MetricFewShotClassifier(
         classes, codes = self._read_classes(rows, y, "y")
         tasks = self._read_tasks(rows, task)
         self._check_entries()
-        self._check_n_way(len(classes))
+        warn_of_few_classes(len(classes), self.n_way)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with Epochs(self, X, y, self.max_iter) as epochs:
-            self._meta_train(Classes(rows, codes, tasks, len(classes)), seed, epochs)
+            self._meta_train(Classes(rows, codes, tasks, classes), seed, epochs)
             self._learn(rows, codes, classes)
         return self
 
@@ -480,19 +482,15 @@ class MetricFewShotClassifier(
         head = HEADS[self.head]
         Z = self._embedding(X)
         fine = {}
+        shots = typical_shots(codes)
         if self._calibration is not None:
-            shots = float(np.exp(np.log(np.bincount(codes)).mean()))
             temperature = self._calibration.temperatures.at(shots, len(classes))
             fine = {"temperature": temperature, "penalty": self._calibration.penalty}
         if self._axes:
-            fine["axes"] = self._axes_at(codes)
+            fine["axes"] = nearest(self._axes, shots)
         self.classes_, self._fine = classes, fine
         given = given_of(self, self._for_heads, fine)
         self._state = learn(head, Z, codes, len(classes), given)
-
-    def _axes_at(self, codes):
-        """The axes of "gaussian" for so many shots."""
-        return nearest(self._axes, np.exp(np.log(np.bincount(codes)).mean()))
 
     def _on_embedded(self, X):
         """The same learner of embedded rows, and these rows."""

@@ -53,13 +53,18 @@ class Classes(NamedTuple):
     X: np.ndarray  # (n_rows, ...)
     codes: np.ndarray  # (n_rows,)
     tasks: np.ndarray | None  # (n_rows,)
-    n_classes: int
+    names: np.ndarray  # (n_classes,)
+
+    @property
+    def n_classes(self):
+        """Number of classes."""
+        return len(self.names)
 
     def some(self, rows):
         """Those of some rows (a mask), their classes numbered anew."""
-        names, codes = np.unique(self.codes[rows], return_inverse=True)
+        found, codes = np.unique(self.codes[rows], return_inverse=True)
         tasks = None if self.tasks is None else self.tasks[rows]
-        return Classes(self.X[rows], codes, tasks, len(names))
+        return Classes(self.X[rows], codes, tasks, self.names[found])
 
 
 def meta_train(learner, classes, rng, trainer):
@@ -83,6 +88,8 @@ def meta_train(learner, classes, rng, trainer):
     to_train = [name for name in candidates if _is_trained(learner, name)]
     share = learner.validation_fraction if to_train else None
     held_out = list(class_folds(classes.codes, classes.n_classes, rng, share=share))
+    if to_train and held_pool(classes.codes, classes.tasks, ~held_out[0]) is None:
+        held_out = [np.ones(len(classes.codes), bool)]  # none are left to train on
     found = {
         name: trainer(name, classes, held_out[0])
         if name in to_train

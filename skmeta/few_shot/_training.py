@@ -65,9 +65,7 @@ class EncoderFit:
         self.train_rows = np.flatnonzero(held if everything else ~held)
         self.held_rows = np.flatnonzero(~held if everything else held)
         self.classes = classes
-        tasks = None if classes.tasks is None else classes.tasks[self.train_rows]
-        names = np.arange(classes.n_classes)
-        checked_pool(names, classes.codes[self.train_rows], tasks, 2)
+        checked_pool(classes.names, classes.codes, classes.tasks, 2)
         self.shape = entry_shape(learner, classes.X)
         if self.name != "whitened":
             nn.check_encoder(self.encoder, "encoder", self.shape)
@@ -263,21 +261,10 @@ class EncoderFit:
         return self.nn.episode_score(table, episodes)
 
     def _checkpoint(self):
-        learner, nn = self.learner, self.nn
-        if learner.checkpoint is None:
-            return None
-        if learner.random_state is None:
-            raise ValueError(
-                "checkpoint= needs random_state to be a number: a fit that was "
-                "interrupted could not be gone on with when it is None."
-            )
-        parameters = learner.get_params(deep=False)
-        for name in ("checkpoint", "device", "transductive"):
-            parameters.pop(name)
         arrays = [self.array, self.classes.codes]
         if self.classes.tasks is not None:
             arrays.append(self.classes.tasks)
-        return nn.Checkpoint(learner.checkpoint, nn.fingerprint(parameters, arrays))
+        return self.nn.checkpoint_of(self.learner, arrays, ("transductive",))
 
 
 # Heads without parameters of their own train as this one does.

@@ -25,9 +25,9 @@ from skmeta.core.projection import float_dtype
 from skmeta.exceptions import warn
 from skmeta.mapping._base import BaseMapper, _two_arrays
 from skmeta.mapping._fit import fit_blocks
+from skmeta.mapping._neural_checks import CLASSIFICATION, REGRESSION
 from skmeta.mapping._neural_fit import Job, rows_of
 from skmeta.mapping._statistics import of_coordinates
-from skmeta.mapping._target import CLASSIFICATION, REGRESSION
 
 # Of more training rows an even share gives the statistics of the coordinates.
 MAX_STATISTICS_ROWS = 2**16

@@ -8,13 +8,11 @@ import numpy as np
 from skmeta.core.convnet import ConvNetwork
 from skmeta.core.network import Network
 from skmeta.exceptions import RankWarning, warn
-from skmeta.mapping._target import (
-    CLASSIFICATION,
-    REGRESSION,
-    read_classes,
-    read_numbers,
-)
 from skmeta.views import Views
+from skmeta.views._target import read_classes, read_numbers
+
+# Losses that compare rows with y, and what they make of the estimator.
+REGRESSION, CLASSIFICATION = "mse", "cross_entropy"
 
 
 def terms_of(nn, loss, alignment):

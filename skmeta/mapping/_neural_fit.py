@@ -296,21 +296,12 @@ class Job:
         )
 
     def _checkpoint(self):
-        if self.mapper.checkpoint is None or self.piece:
+        if self.piece:
             return None
-        if self.mapper.random_state is None:
-            raise ValueError(
-                "checkpoint= needs random_state to be a number: a fit that was "
-                "interrupted could not be gone on with when it is None."
-            )
-        parameters = self.mapper.get_params(deep=False)
-        for name in ("checkpoint", "device"):
-            parameters.pop(name)
         arrays = [*self.arrays, *self.masks]
         if self.target is not None:
             arrays.append(self.target.values)
-        fingerprint = self.nn.fingerprint(parameters, arrays)
-        return self.nn.Checkpoint(self.mapper.checkpoint, fingerprint)
+        return self.nn.checkpoint_of(self.mapper, arrays)
 
     def _score(self, data):
         """``space -> score`` of the rows that are held out."""

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from skmeta.core.episodes import NONE, draw_episodes, eligible_tasks, pool_of
 from skmeta.exceptions import check_count, warn
-from skmeta.views._labels import read_labels
+from skmeta.views._labels import read_class_labels, read_labels
 
 
 class ClassDisjointKFold(BaseCrossValidator):
@@ -226,14 +226,18 @@ def checked_pool(names, codes, tasks, n_way):
             f"from and one to be asked for. There are none{where}; rows by class: "
             f"{counts}{rest}."
         )
-    if pool.n_classes.max() < n_way:
-        most = int(pool.n_classes.max())
+    warn_of_few_classes(int(pool.n_classes.max()), n_way)
+    return pool
+
+
+def warn_of_few_classes(most, n_way):
+    """Warn where episodes cannot have ``n_way`` classes."""
+    if most < n_way:
         warn(
             f"n_way={n_way} is more than the {most} classes there are; episodes have "
             f"{most}.",
             UserWarning,
         )
-    return pool
 
 
 def read_split_labels(X, y):
@@ -241,11 +245,4 @@ def read_split_labels(X, y):
     if y is None:
         raise ValueError("The labels y are needed to split by class; got None.")
     check_consistent_length(X, y)
-    names, codes = read_labels(y, "y")
-    # Few rows of many classes are what is expected here, and no sign of a regression.
-    if names.dtype.kind in "fc" and not np.array_equal(names, np.round(names)):
-        raise ValueError(
-            "y holds numbers that are no labels (not integers); a split by class needs "
-            "labels."
-        )
-    return names, codes
+    return read_class_labels(y, "y")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from skmeta.nn.augment import augmented, get_augmentation
-from skmeta.nn.checkpoint import Checkpoint, fingerprint
+from skmeta.nn.checkpoint import checkpoint_of
 from skmeta.nn.class_batches import ClassBatches
 from skmeta.nn.convolution import Conv4, ResNet
 from skmeta.nn.data import Data, Table, identical_rows
@@ -28,7 +28,6 @@ from skmeta.nn.training import Plan, resolve_device, train
 
 __all__ = [
     "LOSSES",
-    "Checkpoint",
     "ClassBatches",
     "MetricHead",
     "MetricSpace",
@@ -36,8 +35,8 @@ __all__ = [
     "Term",
     "Table",
     "check_encoder",
+    "checkpoint_of",
     "episode_score",
-    "fingerprint",
     "foreign_forward",
     "get_augmentation",
     "get_loss",

@@ -54,7 +54,7 @@ class BayesianLearner(nn.Module):
     def __init__(self, body, n_features, n_outputs, *, generator):
         super().__init__()
         engines.check_independent(body)
-        self.body = body
+        self.body, self.n_features = body, n_features
         self.features = engines.shared(body)
         self.prior = nn.Parameter(engines.drawn(n_features, n_outputs, generator))
         self.log_scale = nn.Parameter(torch.zeros(n_features + 1))

@@ -249,6 +249,35 @@ def generators_of(space):
     return list(found.values())
 
 
+def checkpoint_of(estimator, arrays, unbound=()):
+    """The `Checkpoint` of a fit of an estimator to some arrays, or None without one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With the parameters ``checkpoint``, ``device`` and ``random_state``.
+    arrays : list of ndarray
+    unbound : sequence of str, default=()
+        Further parameters that may be others when the fit goes on.
+
+    Raises
+    ------
+    ValueError
+        If ``random_state`` is no number.
+    """
+    if estimator.checkpoint is None:
+        return None
+    if estimator.random_state is None:
+        raise ValueError(
+            "checkpoint= needs random_state to be a number: a fit that was "
+            "interrupted could not be gone on with when it is None."
+        )
+    parameters = estimator.get_params(deep=False)
+    for name in ("checkpoint", "device", *unbound):
+        parameters.pop(name)
+    return Checkpoint(estimator.checkpoint, fingerprint(parameters, arrays))
+
+
 def to_array(tensor):
     """An array of its own on the host."""
     return tensor.detach().cpu().numpy().copy()

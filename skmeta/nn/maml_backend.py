@@ -3,10 +3,12 @@
 import numpy as np
 import torch
 
-from skmeta.core.network import Layer, Network, standardised
+from skmeta.core.episodes import NONE
+from skmeta.core.network import standardised
 from skmeta.nn import engines
 from skmeta.nn.backend import read_encoder
 from skmeta.nn.bayes import BayesianLearner
+from skmeta.nn.checkpoint import to_array, to_tensors
 from skmeta.nn.convolution import Conv4, ResNet
 from skmeta.nn.encoders import ForeignNetwork, build
 from skmeta.nn.engines import Perceptron
@@ -14,12 +16,13 @@ from skmeta.nn.episodes import Drawn, EpisodeData
 from skmeta.nn.heads import make_head
 from skmeta.nn.meta import HEAD, Learner
 from skmeta.nn.meta_training import adapt, meta_train
-from skmeta.nn.tasks import LOSSES, Rows
+from skmeta.nn.tasks import LOSSES, Rows, balanced_weights, equal_weights
 
 __all__ = [
     "EpisodeData",
-    "adapted",
+    "adapt",
     "as_tensor",
+    "episode_logits",
     "episode_score",
     "episode_tasks",
     "make_learner",
@@ -86,45 +89,53 @@ def _body(recipe, generator):
 
 def take(learner, arrays):
     """Give a learner the weights that `state` read."""
-    learner.load_state_dict({k: torch.from_numpy(a.copy()) for k, a in arrays.items()})
+    learner.load_state_dict(to_tensors(arrays))
     return learner.eval()
 
 
 def state(learner):
     """The weights of a learner, as numpy."""
-    return {k: v.detach().cpu().numpy().copy() for k, v in learner.state_dict().items()}
+    return {name: to_array(value) for name, value in learner.state_dict().items()}
 
 
-def read(learner, params, inputs, recipe, task=0):
-    """The adapted encoder of one task and its head, as numpy.
+def read(learner, params, inputs, recipe):
+    """The encoder of the first task, adapted, and its head, as numpy.
+
+    Parameters
+    ----------
+    learner : Learner or BayesianLearner
+    params : dict of str to tensor, or None
+        Of tasks; None is the learner's own encoder, and no head.
+    inputs : tuple of ndarray (n_features,)
+        Means and scales that standardise rows.
+    recipe : Recipe
 
     Returns
     -------
     network : network of features
-    head : ndarray (n_features + 1, n_outputs)
+    head : ndarray (n_features + 1, n_outputs) or None
     """
-    body = learner.body if params is None else learner.body_of(params, task)
+    body = learner.body if params is None else learner.body_of(params, 0)
     means, scales = inputs
     if isinstance(body, Perceptron):
-        layers = [layer.detach().cpu().numpy() for layer in body.layers]
-        # The hidden layers alone: an identity after the last makes them a network.
-        eye = np.eye(layers[-1].shape[1], dtype=np.float32)
-        zero = np.zeros(len(eye), np.float32)
-        layers = [Layer(a[:-1].copy(), a[-1].copy()) for a in layers]
-        network = Network(means, scales, (*layers, Layer(eye, zero)), recipe.activation)
+        network = body.network(means, scales)
     elif isinstance(recipe.encoder, str):
         network = read_encoder(body, means, scales, recipe.shape)
     else:
-        arrays = {k: v.cpu().numpy().copy() for k, v in body.state_dict().items()}
-        n_out = (learner.head.rate_shape[0] if params else len(learner.log_scale)) - 1
+        arrays = {name: to_array(value) for name, value in body.state_dict().items()}
         network = ForeignNetwork(
-            recipe.encoder, "X", n_out, means, scales, recipe.shape, arrays
+            recipe.encoder,
+            "X",
+            learner.n_features,
+            means,
+            scales,
+            recipe.shape,
+            arrays,
         )
     if params is None:
         return network, None
     head = params[HEAD]
-    head = head[task] if head.ndim == 3 else head
-    return network, head.detach().cpu().double().numpy()
+    return network, to_array(head[0] if head.ndim == 3 else head).astype(float)
 
 
 def as_tensor(X, inputs, shape, device):
@@ -134,27 +145,20 @@ def as_tensor(X, inputs, shape, device):
     return rows if shape is None else rows.unflatten(1, shape)
 
 
-def support_rows(X, y, classes=None):
+def support_rows(X, y, n_classes=None):
     """`Rows` of one task: of labels, each class weighing the same, or of numbers.
 
     Parameters
     ----------
     X : tensor (n_rows, ...)
     y : ndarray (n_rows,) of codes, or (n_rows, n_outputs)
-    classes : int or None
-        Number of classes.
+    n_classes : int or None
     """
-    if classes is None:
-        weights = torch.full((1, len(X)), 1.0 / len(X))
-        return Rows(X[None], torch.from_numpy(y).to(X)[None], weights.to(X))
-    counts = np.bincount(y, minlength=classes)
-    weights = torch.from_numpy(1.0 / (classes * counts[y])).to(X)[None]
-    return Rows(X[None], torch.from_numpy(y).to(X.device)[None], weights)
-
-
-def adapted(learner, rows, n_outputs, n_steps):
-    """Parameters of tasks after some steps on their support."""
-    return adapt(learner, rows, n_outputs, n_steps)
+    X, y = X[None], torch.from_numpy(y).to(X.device)[None]
+    present = torch.ones(1, X.shape[1], device=X.device)
+    if n_classes is None:
+        return Rows(X, y, equal_weights(present))
+    return Rows(X, y, balanced_weights(y, present.bool(), n_classes))
 
 
 def episode_tasks(X, y, episodes):
@@ -197,3 +201,26 @@ def episode_score(X, y, parts, n_steps):
         return values / max(weights, 1.0)
 
     return score
+
+
+def episode_logits(learner, X, parts, n_steps):
+    """Logits and codes of the queries of each of some episodes that do not diverge.
+
+    Returns
+    -------
+    list of tuple of ndarray
+        ``(n_queries, n_classes)`` and ``(n_queries,)``.
+    """
+    found = []
+    for episodes in parts:
+        tasks = episode_tasks(X, None, episodes)
+        try:
+            Z = query_outputs(learner, tasks, n_steps).double().cpu().numpy()
+        except FloatingPointError:
+            continue
+        codes = tasks.query.y.cpu().numpy()
+        asked = (tasks.query.weights > 0).cpu().numpy()
+        n_classes = (episodes.classes != NONE).sum(axis=1)
+        for logits, own, there, n in zip(Z, codes, asked, n_classes, strict=True):
+            found.append((logits[there, :n], own[there]))
+    return found

@@ -54,6 +54,7 @@ class Learner(nn.Module):
         self.algorithm = get_algorithm(algorithm, n_inner_steps)
         self.body, self.head, self.loss = body, head, loss
         self.inner_lr, self.n_inner_steps = float(inner_lr), n_inner_steps
+        self.n_features = head.rate_shape[0] - 1
         engines.check_independent(body)
         self.shared = engines.shared(body)
         self.of_tasks = engines.ENGINES[engine](body)

@@ -6,6 +6,21 @@ from sklearn.utils.validation import column_or_1d
 from skmeta.views._rows import null_rows
 
 
+def read_class_labels(y, name):
+    """`read_labels` of classes: numbers have to be whole.
+
+    That each row is a class of its own is what few shots are, and no sign of a
+    regression.
+    """
+    classes, codes = read_labels(y, name)
+    if classes.dtype.kind in "fc" and not np.array_equal(classes, np.round(classes)):
+        raise ValueError(
+            f"Unknown label type: continuous. {name} holds numbers that are no labels "
+            "(not integers), and classes need labels."
+        )
+    return classes, codes
+
+
 def read_labels(labels, name):
     """Labels in order (n_labels,), and the place of each row's among them (n_rows,).
 

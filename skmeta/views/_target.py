@@ -1,4 +1,4 @@
-"""Targets of a supervised loss: what is learned from y, and answers in its terms."""
+"""Targets: what is learned from y, and answers in its terms."""
 
 from typing import NamedTuple
 
@@ -8,9 +8,6 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array
 
 from skmeta.views._labels import read_labels
-
-# Losses that compare rows with y, and what they make of the estimator.
-REGRESSION, CLASSIFICATION = "mse", "cross_entropy"
 
 
 class Target(NamedTuple):
