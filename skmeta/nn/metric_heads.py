@@ -59,16 +59,15 @@ class MetricHead(nn.Module):
         S = _similarities(Q, support.reshape(n, -1, d), self.metric)
         S = (self.log_scale.exp() * S).unflatten(2, (n_classes, k))
         S = S.masked_fill(~there[:, None], -math.inf)
-        counts = there.sum(dim=2).clamp(min=1)
+        counts = there.sum(dim=2).clamp(min=1).to(S.dtype)
         return torch.logsumexp(S, dim=3) - torch.log(counts)[:, None]
 
     def _ridge(self, support, there, Q):
         means = _means(support, there)
-        n_classes = (there.any(dim=2)).sum(dim=1).clamp(min=1)  # (n_splits,)
-        some = there.any(dim=2).to(support.dtype)[:, :, None]
-        mean = (means * some).sum(dim=1) / n_classes[:, None]  # (n_splits, d)
-        counts = there.sum(dim=2, keepdim=True).clamp(min=1)
-        weights = there / (counts * n_classes[:, None, None])
+        some = there.any(dim=2).to(support.dtype)  # (n_splits, n_classes)
+        n_classes = some.sum(dim=1).clamp(min=1)  # (n_splits,)
+        mean = (means * some[..., None]).sum(dim=1) / n_classes[:, None]
+        weights = _shares(there, support.dtype) / n_classes[:, None, None]
         X = (support - mean[:, None, None]) * weights.sqrt()[..., None]
         X = X.flatten(1, 2)  # (n_splits, n_rows, d)
         eye = torch.eye(there.shape[1], dtype=X.dtype, device=X.device)
@@ -76,7 +75,8 @@ class MetricHead(nn.Module):
         Y = targets[:, :, None] * weights.sqrt()[..., None]
         Y = Y.flatten(1, 2)  # (n_splits, n_rows, n_classes)
         n, p = X.shape[1:]
-        variance = X.square().sum(dim=(1, 2)) / min(n, p)
+        ranks = there.sum(dim=(1, 2)).clamp(min=1, max=p)
+        variance = X.square().sum(dim=(1, 2)) / ranks
         penalty = (self.log_penalty.exp() * variance).clamp(min=1e-12)[:, None, None]
         if n < p:
             inner = X @ X.mT
@@ -100,8 +100,12 @@ class MetricHead(nn.Module):
 
 def _means(support, there):
     """Prototypes (n_splits, n_classes, d)."""
-    weights = there / there.sum(dim=2, keepdim=True).clamp(min=1)
-    return (support * weights[..., None]).sum(dim=2)
+    return (support * _shares(there, support.dtype)[..., None]).sum(dim=2)
+
+
+def _shares(there, dtype):
+    """Of each place (n_splits, n_classes, k) its share in the mean of its class."""
+    return there.to(dtype) / there.sum(dim=2, keepdim=True).clamp(min=1)
 
 
 def _similarities(Q, P, metric):
