@@ -51,8 +51,8 @@ class MAMLFewShotClassifier(ClassifierMixin, BaseMAML):
     n_query : int, default=15
         Rows of each class by which the steps are judged.
     inner_lr : float, default=0.1
-        Rate of the steps. 0 leaves the start as it is: with "prototype" that is a
-        prototypical network.
+        Rate of the steps; convolutional encoders want less, such as 0.01. 0 leaves the
+        start as it is: with "prototype" that is a prototypical network.
     n_inner_steps : int, default=3
         Steps in training, and in `adapt` unless it is told otherwise; 0 as
         ``inner_lr=0``.
