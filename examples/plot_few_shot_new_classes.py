@@ -291,8 +291,8 @@ for (name, k), parts in sure.items():
     print(f"{name:<22}{k:>6}{chance:>18.3f}{right:>13.3f}")
 
 # %%
-# Those of the few-shot learner nearly do. Logistic regression is far from sure enough at
-# one package and at five: its default penalty keeps all sections about as likely.
+# Those of the few-shot learner nearly do. Logistic regression is far from sure enough
+# at one package and at five: its default penalty keeps all sections about as likely.
 #
 # The picture shows the accuracies on text and table, and how many of the answers of
 # about the same probability are right.

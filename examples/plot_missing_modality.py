@@ -43,6 +43,7 @@ from sklearn.preprocessing import (
 
 from skmeta import CCAMapper, Views
 from skmeta.datasets import load_debian_packages
+from skmeta.plotting import ScreeDisplay
 
 packages = load_debian_packages(as_frame=True)
 columns = packages.columns
@@ -123,6 +124,17 @@ mapper = CCAMapper(
     correlation_power=1,
     standardize={"text": False},
 )
+
+# %%
+# How much of a text a table can stand in for shows in the correlations of their
+# coordinates: in the rows that are learned from, and in the test rows.
+
+shared = clone(mapper).fit(X_known)
+scree = ScreeDisplay.from_estimator(shared, X_test)
+scree.figure_.savefig("missing_correlations.png", dpi=120)
+
+# %%
+# The contenders:
 
 contenders = {
     "table alone": table_alone,

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Iterable
 from numbers import Integral
 
 __all__ = [
@@ -58,3 +59,20 @@ def check_count(name, value, least=1):
             f"{name} must be an integer of at least {least}; got {value!r}."
         )
     return int(value)
+
+
+def check_widths(hidden_layer_sizes):
+    """Widths of hidden layers as a tuple of int, or an error that says what they are.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int
+    """
+    one = not isinstance(hidden_layer_sizes, Iterable)
+    given = (hidden_layer_sizes,) if one else tuple(hidden_layer_sizes)
+    if not all(isinstance(w, Integral) and w >= 1 for w in given):
+        raise ValueError(
+            "hidden_layer_sizes must be whole numbers from 1, one a hidden layer; got "
+            f"{hidden_layer_sizes!r}."
+        )
+    return tuple(map(int, given))

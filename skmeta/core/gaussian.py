@@ -48,3 +48,19 @@ def pointwise_information(rows, covariance, width):
         part = slice(start, start + width)
         found = found - log_density(rows[:, part], covariance[part, part])
     return found
+
+
+def predictive_deviations(features, factor, noise):
+    """Standard deviations (n_rows, n_outputs) of a Bayesian linear model's outputs.
+
+    Parameters
+    ----------
+    features : ndarray (n_rows, n_features)
+    factor : ndarray (n_features + 1, n_features + 1)
+        F, with F F' the covariance of the weights of an output, by its noise; the last
+        row is that of the intercept.
+    noise : ndarray (n_outputs,)
+        Standard deviations.
+    """
+    spread = features @ factor[:-1] + factor[-1]
+    return np.sqrt(1.0 + np.square(spread).sum(axis=1))[:, None] * noise

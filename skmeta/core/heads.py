@@ -22,8 +22,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
+from skmeta.core.blocks import row_slices
 from skmeta.core.classes import Axes, class_means
 from skmeta.core.distances import Metric, unit_rows
+from skmeta.core.projection import ROWS_AT_A_TIME
 
 
 class Given(NamedTuple):
@@ -169,6 +171,26 @@ def learn(head, Z, codes, n_classes, given):
     if head.prepare is not None:
         Z = head.prepare(Z, given)
     return head.fit(Z, codes, n_classes, given)
+
+
+# Logits, and what they are made of, of so many bytes at a time.
+BLOCK_BYTES = 16 * 2**20
+
+
+def answer_in_blocks(head, state, Q, given):
+    """The same in bounded memory, and for equal rows whatever stands beside them.
+
+    Rows are padded to full tiles, as in `skmeta.core.projection`.
+    """
+    n, n_classes = len(Q), len(state["counts"])
+    Q = np.pad(Q, ((0, -n % ROWS_AT_A_TIME), (0, 0)))
+    width = max(len(state.get("support", ())), n_classes, Q.shape[1])
+    logits = np.empty((len(Q), n_classes))
+    tile_bytes = 8 * ROWS_AT_A_TIME * width
+    for step in row_slices(len(Q) // ROWS_AT_A_TIME, tile_bytes, BLOCK_BYTES):
+        rows = slice(step.start * ROWS_AT_A_TIME, step.stop * ROWS_AT_A_TIME)
+        logits[rows] = answer(head, state, Q[rows], given)
+    return logits[:n]
 
 
 # Rounds of refinement: further ones change few answers.

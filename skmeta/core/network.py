@@ -52,17 +52,6 @@ class Network(NamedTuple):
         return len(self.layers[-1].biases)
 
 
-def hidden_widths(hidden_layer_sizes):
-    """Widths of hidden layers, of what a user may give."""
-    found = tuple(np.atleast_1d(hidden_layer_sizes).tolist())
-    if any(not isinstance(w, int) or w < 1 for w in found):
-        raise ValueError(
-            "hidden_layer_sizes must be whole numbers from 1, one a hidden layer; got "
-            f"{hidden_layer_sizes!r}."
-        )
-    return found
-
-
 def standardisation(array, index, standardize=True, shape=None):
     """Means and scales (n_features,) that bring rows ``index`` to unit variance.
 

@@ -8,7 +8,8 @@ import numpy as np
 from skmeta._torch import torch_backend
 from skmeta.core.calibration import Table, best_temperature
 from skmeta.core.episodes import draw_episodes, eligible_tasks, pool_of
-from skmeta.core.network import hidden_widths, standardisation
+from skmeta.core.network import standardisation
+from skmeta.exceptions import check_widths
 from skmeta.few_shot._held_out import (
     N_CALIBRATION,
     N_CALIBRATION_QUERIES,
@@ -107,7 +108,7 @@ class MetaFit:
             encoder=e.encoder,
             n_in=n_in,
             shape=self.shape,
-            hidden=hidden_widths(e.hidden_layer_sizes),
+            hidden=check_widths(e.hidden_layer_sizes),
             activation=e.activation,
             n_components=e.n_components,
             n_filters=e.n_filters,

@@ -7,6 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_consistent_length
 
 from skmeta._compat import Interval, StrOptions, fit_context
+from skmeta.core.gaussian import predictive_deviations
 from skmeta.few_shot._maml_base import ALGORITHMS, BaseMAML
 from skmeta.views._target import read_numbers
 
@@ -270,9 +271,9 @@ device, random_state
                 f"{self.algorithm!r} does not know how sure it is."
             )
         H = self._features(self._read_X(X, reset=False)).astype(np.float64)
-        phi = np.column_stack([H, np.ones(len(H))])
-        spread = np.sqrt(1 + np.square(phi @ self._task["factor"]).sum(axis=1))
-        return y, self._as_given(spread[:, None] * self._task["noise"] * scales)
+        task = self._task
+        deviations = predictive_deviations(H, task["factor"], task["noise"])
+        return y, self._as_given(deviations * scales)
 
     def _as_given(self, outputs):
         return outputs[:, 0] if self._flat_target else outputs

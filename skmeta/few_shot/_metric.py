@@ -16,12 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmeta._compat import Interval, StrOptions, fit_context
 from skmeta._progress import Epochs
-from skmeta.core.blocks import row_slices
 from skmeta.core.classes import typical_shots
 from skmeta.core.distances import METRICS
-from skmeta.core.heads import HEADS, answer, learn
+from skmeta.core.heads import HEADS, answer, answer_in_blocks, learn
 from skmeta.core.network import ACTIVATIONS
-from skmeta.core.projection import ROWS_AT_A_TIME
 from skmeta.few_shot._base import BaseFewShot
 from skmeta.few_shot._embedding import Embedding, metric_of
 from skmeta.few_shot._held_out import nearest
@@ -30,9 +28,6 @@ from skmeta.few_shot._training import EncoderFit
 from skmeta.model_selection._splitters import warn_of_few_classes
 
 TRAINED_ENCODERS = ("mlp", "conv4", "resnet")
-
-# Logits of so many bytes at a time.
-BLOCK_BYTES = 16 * 2**20
 
 
 class MetricFewShotClassifier(
@@ -511,14 +506,4 @@ class MetricFewShotClassifier(
         if self.transductive:
             self._check_transductive()  # it may be chosen at any time
             return answer(head, self._state, Z, given, transductive=True)
-        n, k = len(Z), len(self.classes_)
-        # Equal rows have equal logits among any others, as in `projection`.
-        Z = np.pad(Z, ((0, -n % ROWS_AT_A_TIME), (0, 0)))
-        width = max(len(self._state.get("support", ())), k, Z.shape[1])
-        result = np.empty((len(Z), k))
-        for step in row_slices(
-            len(Z) // ROWS_AT_A_TIME, 8 * ROWS_AT_A_TIME * width, BLOCK_BYTES
-        ):
-            rows = slice(step.start * ROWS_AT_A_TIME, step.stop * ROWS_AT_A_TIME)
-            result[rows] = answer(head, self._state, Z[rows], given)
-        return result[:n]
+        return answer_in_blocks(head, self._state, Z, given)

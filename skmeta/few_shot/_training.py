@@ -9,8 +9,9 @@ from skmeta._torch import torch_backend
 from skmeta.core.distances import get_metric
 from skmeta.core.episodes import draw_episodes, eligible_tasks, pool_of
 from skmeta.core.heads import HEADS, Given
-from skmeta.core.network import hidden_widths, standardisation
+from skmeta.core.network import standardisation
 from skmeta.core.projection import project
+from skmeta.exceptions import check_widths
 from skmeta.few_shot._axes import (
     START,
     along_reliable_axes,
@@ -142,6 +143,11 @@ class EncoderFit:
                 plan,
                 self.rng,
                 score=self._score(table),
+                remedies=nn.Remedies(
+                    "lower learning_rate_init",
+                    "lower batch_classes or batch_shots",
+                    empty="No batch has two rows of a class; give more rows of each.",
+                ),
                 checkpoint=self._checkpoint(),
                 generators=[generator, *nn.global_generators(encoders, self.device)],
                 **hooks,
@@ -164,11 +170,11 @@ class EncoderFit:
             if self.name == "whitened"
             else nn.make_encoder(
                 self.encoder,
-                "X",
+                None,
                 self.array.shape[1],
                 self.shape,
                 n_components,
-                hidden_widths(learner.hidden_layer_sizes),
+                check_widths(learner.hidden_layer_sizes),
                 generator=generator,
                 activation=learner.activation,
                 dropout=learner.dropout,

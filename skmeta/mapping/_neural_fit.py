@@ -12,8 +12,8 @@ from skmeta._compat import safe_indexing
 from skmeta._torch import torch_backend
 from skmeta.core.blocks import release
 from skmeta.core.device import OnDevice
-from skmeta.core.network import hidden_widths, standardisation
-from skmeta.exceptions import warn
+from skmeta.core.network import standardisation
+from skmeta.exceptions import check_widths, warn
 from skmeta.mapping import _neural_checks as checks
 from skmeta.mapping._by_view import by_view
 from skmeta.views._door import open_door
@@ -117,7 +117,7 @@ class Job:
     def __init__(self, mapper, X, y, previous, *, piece=False, classes=None):
         self.mapper, self.X, self.y, self.piece = mapper, X, y, piece
         self.nn = nn = torch_backend("NeuralSharedSpaceMapper")
-        self.hidden = hidden_widths(mapper.hidden_layer_sizes)
+        self.hidden = check_widths(mapper.hidden_layer_sizes)
         self.terms = checks.terms_of(nn, mapper.loss, mapper.alignment)
         self.device = nn.resolve_device(mapper.device)
         self.previous, self.going_on = previous, piece and previous is not None

@@ -24,7 +24,7 @@ from skmeta.nn.metric import MetricSpace, episode_score
 from skmeta.nn.metric import objective as metric_objective
 from skmeta.nn.metric_heads import MetricHead, read_relation
 from skmeta.nn.objective import Space, Term, objective, validation_score
-from skmeta.nn.training import Plan, resolve_device, train
+from skmeta.nn.training import Plan, Remedies, resolve_device, train
 
 __all__ = [
     "LOSSES",
@@ -32,6 +32,7 @@ __all__ = [
     "MetricHead",
     "MetricSpace",
     "Plan",
+    "Remedies",
     "Term",
     "Table",
     "check_encoder",

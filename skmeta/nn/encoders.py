@@ -155,14 +155,13 @@ class Foreign(nn.Module):
             Z = self.module(X)
         except Exception as error:
             error.add_note(
-                f"In the encoder of view {self.view!r}, of a batch of shape "
-                f"{tuple(X.shape)}."
+                f"In the encoder{_of(self.view)}, of a batch of shape {tuple(X.shape)}."
             )
             raise
         shape = tuple(Z.shape) if isinstance(Z, torch.Tensor) else type(Z).__name__
         if shape != (len(X), self.n_out):
             raise ValueError(
-                f"The encoder of view {self.view!r} made {shape} of {tuple(X.shape)}, "
+                f"The encoder{_of(self.view)} made {shape} of {tuple(X.shape)}, "
                 f"and ({len(X)}, {self.n_out}) is needed: n_components={self.n_out} "
                 "columns. End it with nn.Linear, or change n_components."
             )
@@ -190,11 +189,16 @@ class Foreign(nn.Module):
         self.module.load_state_dict(arrays)
 
 
+def _of(view):
+    """Which encoder of several, for messages; a view of None is the only one."""
+    return "" if view is None else f" of view {view!r}"
+
+
 class ForeignNetwork(NamedTuple):
     """A module of the user's with weights of its own."""
 
     source: object  # the module, or the factory
-    view: str
+    view: str | None
     n_out: int
     means: np.ndarray  # (n_features,)
     scales: np.ndarray
@@ -207,8 +211,8 @@ def build(source, view):
     module = copy.deepcopy(source) if isinstance(source, nn.Module) else source()
     if not isinstance(module, nn.Module):
         raise TypeError(
-            f"The factory of encoders[{view!r}] made a {type(module).__name__}; a "
-            "torch.nn.Module is needed."
+            f"The factory that is the encoder{_of(view)} made a "
+            f"{type(module).__name__}; a torch.nn.Module is needed."
         )
     return module.float()  # as the rows are
 

@@ -160,7 +160,7 @@ def fastest(body, X):
         )
         sum(g.sum() for g in first).backward()
         return "vmap"
-    except (RuntimeError, ValueError, NotImplementedError):
+    except (RuntimeError, ValueError, NotImplementedError):  # what vmap refuses with
         return "loop"
 
 

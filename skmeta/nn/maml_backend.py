@@ -75,7 +75,7 @@ def _body(recipe, generator):
             **wide,
         )
         return body, recipe.n_components
-    body = build(recipe.encoder, "X")
+    body = build(recipe.encoder, None)
     engines.check_independent(body)
     with torch.no_grad():
         Z = body.eval()(torch.zeros(2, *(recipe.shape or (recipe.n_in,))))
@@ -125,7 +125,7 @@ def read(learner, params, inputs, recipe):
         arrays = {name: to_array(value) for name, value in body.state_dict().items()}
         network = ForeignNetwork(
             recipe.encoder,
-            "X",
+            None,
             learner.n_features,
             means,
             scales,

@@ -14,9 +14,13 @@ the number of tasks in a meta-update.
 import numpy as np
 import torch
 
-from skmeta.nn.training import train
+from skmeta.nn.training import Remedies, train
 
-REMEDY = "lower outer_lr, or clip gradients by max_grad_norm"
+REMEDIES = Remedies(
+    "lower outer_lr, or clip gradients by max_grad_norm",
+    "set task_chunk_size, by which the meta-gradient stays the same",
+    "tasks",
+)
 
 
 class Objective:
@@ -99,7 +103,14 @@ def meta_train(learner, data, plan, rng, *, n_updates, task_chunk_size=None, **o
     rows = np.arange(n_updates * plan.batch_size)
     try:
         return train(
-            learner, objective, data, rows, plan, rng, remedy=REMEDY, **options
+            learner,
+            objective,
+            data,
+            rows,
+            plan,
+            rng,
+            remedies=REMEDIES,
+            **options,
         )
     except FloatingPointError as error:
         why = learner.diverged(objective.last)

@@ -65,16 +65,18 @@ def objective(space, batch):
     n_splits, k = len(batch.support), int(batch.support[0].sum())
     place = batch.support.to(torch.int8).argsort(dim=1, descending=True, stable=True)
     support, asked = place[:, :k], place[:, k:]  # (n_splits, k), (n_splits, m - k)
+    known = batch.there[:, support].transpose(0, 1)  # (n_splits, C, k)
     logits = space.head(
         Z[:, support].transpose(0, 1),
-        batch.there[:, support].transpose(0, 1),
+        known,
         Z[:, asked].transpose(0, 1).flatten(1, 2),
     )
     n_classes = len(Z)
     own = torch.arange(n_classes, device=Z.device).repeat_interleave(asked.shape[1])
     own = own.expand(n_splits, -1)
-    counts = batch.there[:, asked].transpose(0, 1).flatten(1, 2)
-    counts = counts & torch.isfinite(logits.gather(2, own[..., None])[..., 0])
+    # A row counts that is there, and whose class has a support.
+    counts = batch.there[:, asked].transpose(0, 1) & known.any(dim=2, keepdim=True)
+    counts = counts.flatten(1, 2)
     if not counts.any():
         return None
     return F.cross_entropy(logits[counts], own[counts])

@@ -41,6 +41,20 @@ class Plan(NamedTuple):
     compile: bool = False  # the encoders, by torch.compile
 
 
+class Remedies(NamedTuple):
+    """What the user is to do where a fit fails, in the words of their parameters."""
+
+    diverged: str = "lower learning_rate_init, or clip gradients by max_grad_norm"
+    memory: str = (
+        "lower batch_size (a contrastive loss then compares a row with fewer others)"
+    )
+    unit: str = "rows"  # of a batch
+    empty: str = (
+        "No batch has two rows with the same two views; raise batch_size, or give "
+        "more rows that have both."
+    )
+
+
 class History(NamedTuple):
     """What happened."""
 
@@ -79,7 +93,7 @@ def train(
     checkpoint=None,
     generators=(),
     optimiser_state=None,
-    remedy="lower learning_rate_init, or clip gradients by max_grad_norm",
+    remedies=None,
 ):
     """Fit the encoders in place; the best weights by ``score`` are those that stay.
 
@@ -107,8 +121,8 @@ def train(
         Those that training draws from beside the ones that modules of the space hold.
     optimiser_state : dict of str to ndarray or None
         To go on from: that of a `History`.
-    remedy : str
-        What the user is to do where the fit diverges.
+    remedies : Remedies or None
+        What the user is to do where the fit fails; None is for mappers.
 
     Returns
     -------
@@ -120,6 +134,7 @@ def train(
         If the loss or its gradient is no longer finite; the weights are the last finite
         ones.
     """
+    remedies = Remedies() if remedies is None else remedies
     optimiser = _optimiser(space, plan)
     if optimiser_state is not None:
         load_optimiser(optimiser, space, optimiser_state)
@@ -148,13 +163,13 @@ def train(
                     optimiser,
                     now,
                     n_steps,
-                    remedy,
+                    remedies,
                 )
             except torch.OutOfMemoryError as error:
                 error.add_note(
-                    f"Training on batches of {plan.batch_size} rows does not fit the "
-                    "memory of the device; lower batch_size (a contrastive loss then "
-                    "compares a row with fewer others), or take device='cpu'."
+                    f"Training on batches of {plan.batch_size} {remedies.unit} does "
+                    f"not fit the memory of the device; {remedies.memory}, or take "
+                    "device='cpu'."
                 )
                 raise
             now.losses.append(loss)
@@ -185,7 +200,7 @@ def train(
     )
 
 
-def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps, remedy):
+def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps, remedies):
     """Mean loss of the rows, each batch a step; counts the steps in ``now``."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     several = parameters[0].device.type != "cpu"  # at once: slower for few on a CPU
@@ -218,7 +233,7 @@ def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps, re
             raise FloatingPointError(
                 f"The loss became {current} at step {now.step} (epoch "
                 f"{len(now.losses) + 1}, learning rate {rate:.3g}). The weights are "
-                f"those before it; {remedy}."
+                f"those before it; {remedies.diverged}."
             )
         if plan.max_norm is not None:
             nn.utils.clip_grads_with_norm_(
@@ -232,10 +247,7 @@ def _one_pass(space, objective, data, batches, plan, optimiser, now, n_steps, re
             "graph, or all that it compares is frozen (requires_grad=False)."
         )
     if count == 0:
-        raise ValueError(
-            "No batch has two rows with the same two views; raise batch_size, or give "
-            "more rows that have both."
-        )
+        raise ValueError(remedies.empty)
     return total / count
 
 

@@ -478,3 +478,17 @@ def test_classes_of_two_rows_that_are_held_out_leave_none_to_train_on():
             small("mlp", random_state=seed).fit(X_SEEN[rows], Y_SEEN[rows])
         except ValueError as error:
             assert "one of them with two rows" in str(error)
+
+
+def test_fault_47_training_that_diverges_says_so():
+    pytest.importorskip("torch")
+    for averaging in (0.0, 0.9):
+        model = small("mlp", learning_rate_init=1e30, averaging=averaging)
+        with pytest.raises(FloatingPointError, match="at step .* learning_rate_init"):
+            model.fit(X_SEEN, Y_SEEN)
+
+
+def test_a_factory_of_something_else_is_a_type_error():
+    pytest.importorskip("torch")
+    with pytest.raises(TypeError, match="the encoder made a int; a torch.nn.Module"):
+        small(lambda: 3).fit(X_SEEN, Y_SEEN)
