@@ -12,6 +12,7 @@ before a byte of it is understood. It is written beside its place and renamed, s
 a place holds the old file or the new one at any moment.
 """
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -52,7 +53,8 @@ def write(path, mark, header, payload):
             os.chmod(beside, mode)
         os.replace(beside, path)
     except BaseException:
-        os.unlink(beside)
+        with contextlib.suppress(FileNotFoundError):  # stopped after the renaming
+            os.unlink(beside)
         raise
     _sync_folder(folder)
 

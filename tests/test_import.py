@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import skmeta
@@ -57,8 +58,8 @@ sys.meta_path.insert(0, NotInstalled)
 
 
 def test_import_costs_at_most_a_tenth_of_importing_sklearn():
-    # Both are timed inside one process, and the best of five processes counts: a busy
-    # machine slows single runs, and the first one compiles bytecode.
+    # Both are timed inside one process, and the best of at most five processes counts:
+    # a busy machine slows single runs, and the first one compiles bytecode.
     timed = """
 from time import perf_counter
 start = perf_counter()
@@ -67,11 +68,12 @@ middle = perf_counter()
 import skmeta
 print(middle - start, perf_counter() - middle)
 """
-    runs = [[float(seconds) for seconds in run(timed).split()] for _ in range(5)]
-    sklearn_seconds, skmeta_seconds = (
-        min(seconds) for seconds in zip(*runs, strict=True)
-    )
-    assert skmeta_seconds <= 0.1 * sklearn_seconds
+    best = np.full(2, np.inf)
+    for _ in range(5):
+        best = np.minimum(best, [float(seconds) for seconds in run(timed).split()])
+        if best[1] <= 0.1 * best[0]:
+            return
+    raise AssertionError(f"scikit-learn takes {best[0]:.3f} s and skmeta {best[1]:.3f}")
 
 
 def test_import_loads_nothing_but_itself():

@@ -477,6 +477,22 @@ def test_fault_56_the_old_file_is_intact_when_the_disk_is_full(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_stopped_right_after_the_renaming_the_new_file_is_there(monkeypatch, tmp_path):
+    path = tmp_path / "model"
+    skmeta.save(CCAMapper(1), path)
+    plain = os.replace
+
+    def interrupted(*args):
+        plain(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        skmeta.save(CCAMapper(2), path)
+    assert list(tmp_path.iterdir()) == [path]
+    assert skmeta.load(path).n_components == 2
+
+
 def test_fault_56_a_real_limit_in_the_middle_of_the_file(tmp_path):
     resource = pytest.importorskip("resource")
     del resource

@@ -48,6 +48,7 @@ class Head(NamedTuple):
     uses_metric: bool = False
     refines: bool = False  # whether "prototypes" may be refined by queries
     uses_penalty: bool = False
+    uses_mean: bool = False  # of the training rows, `Given.mean`
     needs_training: bool = False  # by torch
     soft: bool = False  # the temperature is inside: it changes what is predicted
 
@@ -161,6 +162,7 @@ HEADS = {
         prepare=_centred_unit,
         uses_metric=True,
         refines=True,
+        uses_mean=True,
     ),
     "gaussian": Head(_prototypes, _predictive, prepare=_along_axes, refines=True),
 }

@@ -470,12 +470,12 @@ class MetricFewShotClassifier(
         self.encoder_, self._embedding = learned.encoder, learned.embedding
         self._for_heads, self._calibration = learned.for_heads, learned.calibration
         self._axes, self.encoder_scores_ = learned.axes, learned.scores
-        self._n_features_out = len(learned.for_heads["mean"])
 
     def _learn(self, X, codes, classes):
         """Adapt to classes."""
         head = HEADS[self.head]
         Z = self._embedding(X)
+        self._n_features_out = Z.shape[1]
         fine = {}
         shots = typical_shots(codes)
         if self._calibration is not None:

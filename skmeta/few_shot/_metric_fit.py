@@ -115,7 +115,7 @@ def meta_train(learner, classes, rng, trainer):
             learner.k_shot,
             rng,
         )
-    for_heads = {"mean": _mean(best.embedding, classes)} | found[encoder].for_heads
+    for_heads = _for_heads(learner, best.embedding, classes, found[encoder])
     return Learned(encoder, best.embedding, for_heads, best.axes, calibration, scores)
 
 
@@ -148,7 +148,7 @@ def _prepare(learner, name, classes, held_out, trained, rng):
         if pool is None:
             continue
         own = classes if held.all() else classes.some(~held)
-        for_heads = {"mean": _mean(trained.embedding, own)} | trained.for_heads
+        for_heads = _for_heads(learner, trained.embedding, own, trained)
         given = given_of(learner, for_heads)
         Z = trained.embedding(classes.X[held])
         folds.append(Fold(Z, pool, given, trained.embedding.unit))
@@ -194,8 +194,12 @@ def _prepare(learner, name, classes, held_out, trained, rng):
     )
 
 
-def _mean(embedding, classes):
-    return embedding(classes.X).mean(axis=0, dtype=np.float64)
+def _for_heads(learner, embedding, classes, trained):
+    """What training classes teach the head: a part of `Given`."""
+    if not HEADS[learner.head].uses_mean:
+        return trained.for_heads
+    mean = embedding(classes.X).mean(axis=0, dtype=np.float64)
+    return {"mean": mean} | trained.for_heads
 
 
 CLOSED = ("identity", "unit", "whitened")  # encoders that are not trained

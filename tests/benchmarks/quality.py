@@ -9,6 +9,9 @@ digits once and for all, on speakers that are trained on). "Neural, defaults" ha
 default settings but for the loss, where labels are the task, and for views that come
 scaled. The five sets take some 20 minutes on one core.
 
+``... quality.py sinusoid sections`` prints those of few-shot learners, which
+`few_shot_quality.py` describes: two and twenty minutes.
+
 SKMETA_DATA names the folder of the sets. Digits are drawn smaller, and recordings
 stretched to one length; of the Debian packages 6,000 are learned from.
 """
@@ -21,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from few_shot_quality import sections, sinusoid
 from scipy.ndimage import uniform_filter
 from scipy.stats import t
 from sklearn.base import clone
@@ -511,6 +515,7 @@ def package_views(frame):
 # ---- tables --------------------------------------------------------------------------
 
 SETS = {f.__name__: f for f in (emoji, digits, omniglot, mfeat, debian)}
+FEW_SHOT = {f.__name__: f for f in (sinusoid, sections)}
 
 
 def interval(values):
@@ -526,7 +531,7 @@ def tables(repeats):
         for name in repeats[0]
     }
     for name in (TUNED, SUM):
-        if name in methods:
+        if {name, LINEAR} <= methods.keys():
             methods[f"Lead over {LINEAR}: {name}"] = methods[name] - methods[LINEAR]
     cells = {
         name: [
@@ -539,9 +544,8 @@ def tables(repeats):
         ]
         for name, frame in methods.items()
     }
-    every = pd.DataFrame(
-        cells, index=pd.MultiIndex.from_tuples(methods[LINEAR].columns)
-    ).T
+    columns = next(iter(methods.values())).columns
+    every = pd.DataFrame(cells, index=pd.MultiIndex.from_tuples(columns)).T
     return {name: every[name] for name in every.columns.unique(0)}
 
 
@@ -559,25 +563,34 @@ def as_rst(frame):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", help=f"of {list(SETS)}; all by default")
+    parser.add_argument(
+        "sets", nargs="*", help=f"of {[*SETS, *FEW_SHOT]}; {len(SETS)} by default"
+    )
     parser.add_argument("--rst", action="store_true", help="tables for the docs")
     options = parser.parse_args()
-    if unknown := [name for name in options.sets if name not in SETS]:
-        parser.error(f"{unknown[0]!r} is unknown; the sets are {list(SETS)}.")
+    every = SETS | FEW_SHOT
+    if unknown := [name for name in options.sets if name not in every]:
+        parser.error(f"{unknown[0]!r} is unknown; the sets are {list(every)}.")
     torch.set_num_threads(1)
     for category in (ConvergenceWarning, RankWarning):
         warnings.simplefilter("ignore", category)
     for name in options.sets or SETS:
-        if not (DATA / FOLDERS.get(name, name)).is_dir():
+        folder = FOLDERS.get(name, name)
+        if folder is not None and not (DATA / folder).is_dir():
             print(f"{name} is not here; SKMETA_DATA names the folder of the sets")
             continue
-        repeats = list(SETS[name]())
+        repeats = list(every[name]())
         for title, frame in tables(repeats).items():
             print(f"\n{name}, {title}: {len(repeats)} repeats\n")
             print(as_rst(frame) if options.rst else frame.to_string(), flush=True)
 
 
-FOLDERS = {"digits": "speech", "debian": "debian_packages"}
+FOLDERS = {
+    "digits": "speech",
+    "debian": "debian_packages",
+    "sections": "debian_packages",
+    "sinusoid": None,
+}
 
 if __name__ == "__main__":
     main()
