@@ -54,6 +54,7 @@ from skmeta import MetricFewShotClassifier
 from skmeta.datasets import load_debian_packages
 from skmeta.metrics import EpisodicScorer
 from skmeta.model_selection import ClassDisjointKFold, EpisodeSplit
+from skmeta.plotting import AdaptationCurveDisplay
 
 packages = load_debian_packages(as_frame=True)
 columns = packages.columns
@@ -297,53 +298,34 @@ for (name, k), parts in sure.items():
 # The picture shows the accuracies on text and table, and how many of the answers of
 # about the same probability are right.
 
-styles = {
-    "few-shot, transductive": ("#D55E00", "o-", -0.12),
-    "few-shot": ("#0072B2", "s-", -0.04),
-    "logistic regression": ("#009E73", "^--", 0.04),
-    "nearest centroid": ("0.35", "D:", 0.12),
-}  # also told apart by the colour-blind, and in grey
 titles = {
     "standardised": "Each column of unit variance",
     "weighed": "Rows of length one, weighed by a search",
 }
+drawn = [*ours, "logistic regression", "nearest centroid"]
 figure, axes = plt.subplots(
     1, 3, figsize=(12, 4.4), width_ratios=[1, 1, 0.95], layout="constrained"
 )
 axes[1].sharey(axes[0])
-places, more_rows = np.arange(len(shots)), "weighed, of more rows"
+curves = {}
 for axis, features_of in zip(axes, titles, strict=False):
-    for name, (colour, style, shift) in styles.items():
-        axis.errorbar(
-            places + shift,
-            means[features_of, name],
-            half[features_of, name],
-            fmt=style,
-            color=colour,
-            markersize=5,
-            markerfacecolor="white" if style[0] in "^D" else colour,
-            elinewidth=1,
-            capsize=2,
-            label=name,
-        )
+    rows = [(features_of, name, name) for name in drawn]
     if features_of == "weighed":
-        place = places - 0.2, means[more_rows, "few-shot"], half[more_rows, "few-shot"]
-        axis.errorbar(
-            *place,
-            fmt="v-.",
-            color="#AA4499",
-            markersize=5,
-            elinewidth=1,
-            capsize=2,
-            label="few-shot, features of\nunlabelled rows as well",
+        more = "weighed, of more rows"
+        rows.append(
+            (more, "few-shot", "few-shot, features of\nunlabelled rows as well")
         )
-        handles, labels = axis.get_legend_handles_labels()
-        axis.legend(handles[-1:], labels[-1:], loc="lower right", frameon=False)
-    axis.set_xticks(places, shots)
+    for inputs_of, name, label in rows:
+        curves[label] = AdaptationCurveDisplay(
+            shots, scores[inputs_of, name].T, name=label
+        ).plot(ax=axis)
+    handles, labels = axis.get_legend_handles_labels()
+    place = slice(len(drawn), None) if len(rows) > len(drawn) else slice(None)
+    axis.legend(handles[place], labels[place], loc="lower right", frameon=False)
     axis.set(title=titles[features_of], xlabel="packages of each new section")
     axis.grid(axis="y", alpha=0.3)
 axes[0].set_ylabel("accuracy, five new sections, 95 % interval")
-axes[0].legend(loc="lower right", frameon=False)
+axes[1].set_ylabel("")
 axes[1].tick_params(labelleft=False)
 
 axis = axes[2]
@@ -365,11 +347,12 @@ for (name, k), answers in sure.items():
     chance, right = np.transpose(
         [part.mean(axis=1) for part in np.array_split(answers, 8, axis=1)]
     )
-    colour, style, _ = styles[name]
+    line = curves[name].line_
+    colour = line.get_color()
     axis.plot(
         chance,
         right,
-        style[0] + ("-" if k == 5 else ":"),
+        line.get_marker() + ("-" if k == 5 else ":"),
         color=colour,
         markersize=5,
         markerfacecolor=colour if k == 5 else "white",

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
@@ -180,6 +181,45 @@ def test_all_candidates_have_the_same_episodes(seen):
     assert len(rows[0]) == 2 * 15 * (10 + 25)
     assert_array_equal(rows[0], rows[1])
     assert_array_equal(rows[0], rows[2])
+
+
+def test_a_search_by_task_scores_by_task():
+    task = MADE.y % 4
+    search = GridSearchCV(
+        learner(),
+        {"head": ["prototype", "ridge"]},
+        cv=ClassDisjointKFold(3, random_state=0),
+        scoring=EpisodicScorer(n_way=3, **FEW),
+        error_score="raise",
+    )
+    with pytest.raises(ValueError, match=r"learned by task.*set_score_request"):
+        search.fit(MADE.X, MADE.y, task=task)
+    search.scoring.set_score_request(task=False)
+    assert repr(search.scoring) == repr(EpisodicScorer(n_way=3, **FEW))
+    together = search.fit(MADE.X, MADE.y, task=task).cv_results_["mean_test_score"]
+    with sklearn.config_context(enable_metadata_routing=True):
+        search.set_params(
+            estimator=learner().set_fit_request(task=True),
+            scoring=EpisodicScorer(n_way=3, **FEW),
+        )
+        with pytest.raises(ValueError, match="not explicitly set as requested"):
+            search.fit(MADE.X, MADE.y, task=task)
+        search.scoring.set_score_request(task=True)
+        search.fit(MADE.X, MADE.y, task=task)
+    found = search.cv_results_["mean_test_score"]
+    assert not np.array_equal(found, together)
+    by_hand = [
+        EpisodicScorer(n_way=3, **FEW)
+        .evaluate(
+            learner(head="ridge").fit(MADE.X[a], MADE.y[a], task=task[a]),
+            MADE.X[b],
+            MADE.y[b],
+            task=task[b],
+        )
+        .mean
+        for a, b in search.cv.split(MADE.X, MADE.y)
+    ]
+    assert_allclose(found[1], np.mean(by_hand))
 
 
 def test_a_search_needs_no_metadata_routing():

@@ -52,6 +52,23 @@ class Network(NamedTuple):
         return len(self.layers[-1].biases)
 
 
+def arrays_of(network):
+    """All arrays in nested tuples and dicts, in their order."""
+    if isinstance(network, np.ndarray):
+        return [network]
+    if isinstance(network, dict):
+        network = network.values()
+    elif not isinstance(network, tuple):
+        return []
+    return [array for part in network for array in arrays_of(part)]
+
+
+def same_shapes(one, other):
+    """Whether two networks have arrays of the same shapes."""
+    shapes = [[array.shape for array in arrays_of(each)] for each in (one, other)]
+    return shapes[0] == shapes[1]
+
+
 def standardisation(array, index, standardize=True, shape=None):
     """Means and scales (n_features,) that bring rows ``index`` to unit variance.
 

@@ -154,6 +154,7 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator, metaclass=ABCMeta):
 
     def _read_tasks(self, X, task):
         """Codes (n_rows,) of tasks, or None."""
+        self._learned_by_task = task is not None
         if task is None:
             return None
         codes = read_labels(task, "task")[1]

@@ -62,6 +62,7 @@ class BaseMAML(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseFewShot):
         "feature_names_in_",
         "_meta",
         "_y_scaling",
+        "_learned_by_task",
         "_flat_target",
         "_n_features_out",
         "_entry_shape",

@@ -24,7 +24,7 @@ from skmeta.few_shot._base import BaseFewShot
 from skmeta.few_shot._embedding import Embedding, metric_of
 from skmeta.few_shot._held_out import nearest
 from skmeta.few_shot._metric_fit import CLOSED, Classes, given_of, meta_train
-from skmeta.few_shot._training import EncoderFit
+from skmeta.few_shot._training import EncoderFit, Previous
 from skmeta.model_selection._splitters import warn_of_few_classes
 
 TRAINED_ENCODERS = ("mlp", "conv4", "resnet")
@@ -116,11 +116,16 @@ class MetricFewShotClassifier(
         Passes without an improvement by ``tol`` after which training stops.
     tol : float, default=1e-4
         Smallest improvement of the accuracy.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights of an earlier one, where it had trained
+        any.
     checkpoint : str or path-like, default=None
         A file in which training is kept as it stands after each pass, as in
         `NeuralSharedSpaceMapper`.
     precision : {"float32", "bf16"}, default="float32"
         Of the encoder while it is trained.
+    compile : bool, default=False
+        Whether torch compiles the encoder first: minutes, which long fits earn back.
     device : str, default="auto"
         Where to train: "cpu", "cuda", "mps", or "auto" for the fastest there is.
     random_state : int, RandomState instance or None, default=None
@@ -222,8 +227,10 @@ class MetricFewShotClassifier(
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
         "checkpoint": [str, PathLike, None],
         "precision": [StrOptions({"float32", "bf16"})],
+        "compile": ["boolean"],
         "device": [str],
         "random_state": ["random_state"],
     }
@@ -239,6 +246,8 @@ class MetricFewShotClassifier(
         "_embedding",
         "_calibration",
         "_for_heads",
+        "_head_weights",
+        "_learned_by_task",
         "_axes",
         "_n_features_out",
         "_entry_shape",
@@ -278,8 +287,10 @@ class MetricFewShotClassifier(
         validation_fraction=0.2,
         n_iter_no_change=10,
         tol=1e-4,
+        warm_start=False,
         checkpoint=None,
         precision="float32",
+        compile=False,
         device="auto",
         random_state=None,
     ):
@@ -311,8 +322,10 @@ class MetricFewShotClassifier(
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.warm_start = warm_start
         self.checkpoint = checkpoint
         self.precision = precision
+        self.compile = compile
         self.device = device
         self.random_state = random_state
 
@@ -350,14 +363,19 @@ class MetricFewShotClassifier(
         if self._adapted_with is not None:
             return self._fit_again(X, y)
         self._check_parameters()
-        rows = self._read_X(X, reset=True)
+        previous = None
+        if self.warm_start and getattr(self, "_head_weights", None) is not None:
+            previous = Previous(self.encoder_, self._embedding, self._head_weights)
+        rows = self._read_X(X, reset=previous is None)
         classes, codes = self._read_classes(rows, y, "y")
         tasks = self._read_tasks(rows, task)
         self._check_entries()
         warn_of_few_classes(len(classes), self.n_way)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with Epochs(self, X, y, self.max_iter) as epochs:
-            self._meta_train(Classes(rows, codes, tasks, classes), seed, epochs)
+            self._meta_train(
+                Classes(rows, codes, tasks, classes), seed, epochs, previous
+            )
             self._learn(rows, codes, classes)
         return self
 
@@ -451,12 +469,14 @@ class MetricFewShotClassifier(
             )
         self._check_input_shape()
 
-    def _meta_train(self, classes, seed, epochs):
+    def _meta_train(self, classes, seed, epochs, previous):
         rng = np.random.default_rng(seed)
         self.loss_curve_, self.validation_scores_, self.n_iter_ = [], [], 1
 
         def trainer(name, classes, held):
-            job = EncoderFit(self, name, classes, held, int(rng.integers(2**31)))
+            job = EncoderFit(
+                self, name, classes, held, int(rng.integers(2**31)), previous
+            )
             trained = job.train(
                 on_epoch_begin=lambda epoch: epochs.begin(),
                 on_epoch=lambda epoch, loss, score: epochs.end(),
@@ -469,6 +489,7 @@ class MetricFewShotClassifier(
         learned = meta_train(self, classes, rng, trainer)
         self.encoder_, self._embedding = learned.encoder, learned.embedding
         self._for_heads, self._calibration = learned.for_heads, learned.calibration
+        self._head_weights = learned.head_weights
         self._axes, self.encoder_scores_ = learned.axes, learned.scores
 
     def _learn(self, X, codes, classes):

@@ -42,6 +42,7 @@ class Learned(NamedTuple):
     encoder: str  # that was asked for, or chosen
     embedding: Embedding
     for_heads: dict
+    head_weights: dict | None  # of the head that the encoder was trained towards
     axes: dict
     calibration: Calibration | None
     scores: dict  # of each encoder: accuracy on episodes of held-out classes
@@ -116,7 +117,15 @@ def meta_train(learner, classes, rng, trainer):
             rng,
         )
     for_heads = _for_heads(learner, best.embedding, classes, found[encoder])
-    return Learned(encoder, best.embedding, for_heads, best.axes, calibration, scores)
+    return Learned(
+        encoder,
+        best.embedding,
+        for_heads,
+        found[encoder].head_weights,
+        best.axes,
+        calibration,
+        scores,
+    )
 
 
 class Prepared(NamedTuple):

@@ -9,7 +9,7 @@ from skmeta._torch import torch_backend
 from skmeta.core.distances import get_metric
 from skmeta.core.episodes import draw_episodes, eligible_tasks, pool_of
 from skmeta.core.heads import HEADS, Given
-from skmeta.core.network import standardisation
+from skmeta.core.network import arrays_of, same_shapes, standardisation
 from skmeta.core.projection import project
 from skmeta.exceptions import check_widths
 from skmeta.few_shot._axes import (
@@ -36,7 +36,16 @@ class Trained(NamedTuple):
 
     embedding: Embedding
     for_heads: dict  # what was learned along with it
+    head_weights: dict | None = None  # of torch's names; None where none was trained
     history: object = None
+
+
+class Previous(NamedTuple):
+    """What an earlier fit has trained, to go on from."""
+
+    encoder: str
+    embedding: Embedding
+    head_weights: dict
 
 
 def entry_shape(learner, X):
@@ -53,8 +62,9 @@ def entry_shape(learner, X):
 class EncoderFit:
     """A training of the encoder of a `MetricFewShotClassifier`."""
 
-    def __init__(self, learner, name, classes, held, seed):
+    def __init__(self, learner, name, classes, held, seed, previous=None):
         self.learner, self.name = learner, name
+        self.previous = self._goes_on_from(previous)
         self.encoder = learner.encoder if name == "module" else name
         self.nn = nn = torch_backend(
             f"encoder={self.name!r}", ', or choose encoder="identity" or "whitened"'
@@ -80,17 +90,25 @@ class EncoderFit:
             )
         self.first = self._first()
         self.array = self._inputs()
-        self.inputs = standardisation(
-            self.array,
-            self.train_rows,
-            self.first is None,
-            self.shape,
+        self.inputs = self._standardisation()
+
+    def _goes_on_from(self, previous):
+        """What this encoder goes on from, or None; "auto" trains others anew."""
+        if previous is None or previous.encoder == self.name:
+            return previous
+        if self.learner.encoder == "auto":
+            return None
+        raise ValueError(
+            f"warm_start=True goes on from an encoder {previous.encoder!r}; leave it "
+            "as it was, or set warm_start to False."
         )
 
     def _first(self):
         """Axes of rows of numbers: an encoder of raw columns seldom beats them."""
         if self.shape is not None or self.name not in ("mlp", "whitened"):
             return None
+        if self.previous is not None:
+            return self.previous.embedding.first
         classes, learner = self.classes, self.learner
         inside = np.zeros(len(classes.X), bool)
         inside[self.train_rows] = True
@@ -117,6 +135,15 @@ class EncoderFit:
         X = self.classes.X.reshape(len(self.classes.X), -1)
         return (
             X if self.first is None else project(X, self.first.mean, self.first.weights)
+        )
+
+    def _standardisation(self):
+        """Means and scales (n_features,) of the array's columns."""
+        if self.previous is not None and self.name != "whitened":
+            network, p = self.previous.embedding.network, self.array.shape[1]
+            return [np.repeat(a, p // len(a)) for a in (network.means, network.scales)]
+        return standardisation(
+            self.array, self.train_rows, self.first is None, self.shape
         )
 
     def train(self, **hooks):
@@ -156,7 +183,10 @@ class EncoderFit:
         if self.name != "whitened":
             network = nn.read_encoder(space.best_encoder, *self.inputs, self.shape)
         return Trained(
-            Embedding(self.first, network), nn.read_relation(space.head), history
+            Embedding(self.first, network),
+            nn.read_relation(space.head),
+            nn.read_weights(space.head),
+            history,
         )
 
     def _space(self, generator):
@@ -192,6 +222,8 @@ class EncoderFit:
             n_components,
             generator=generator,
         )
+        if self.previous is not None:
+            self._take(encoder, head)
         return nn.MetricSpace(
             encoder,
             head,
@@ -199,6 +231,21 @@ class EncoderFit:
             averaging=learner.averaging,
             generator=generator,
         )
+
+    def _take(self, encoder, head):
+        """Give an encoder and a head the weights of an earlier fit."""
+        nn, before = self.nn, self.previous
+        if self.name != "whitened":
+            network = before.embedding.network
+            fresh = nn.read_encoder(encoder, *self.inputs, self.shape)
+            if not same_shapes(fresh, network):
+                raise ValueError(
+                    "warm_start=True goes on from weights of another shape; set it to "
+                    "False, or leave the encoder and n_components as they were."
+                )
+            encoder.take(network)
+        if same_shapes(nn.read_weights(head), before.head_weights):
+            nn.take_weights(head, before.head_weights)
 
     def _batches(self, table):
         learner = self.learner
@@ -245,6 +292,7 @@ class EncoderFit:
             n_iter_no_change=learner.n_iter_no_change,
             tol=learner.tol,
             precision=learner.precision,
+            compile=learner.compile,
         )
 
     def _score(self, table):
@@ -270,6 +318,8 @@ class EncoderFit:
         arrays = [self.array, self.classes.codes]
         if self.classes.tasks is not None:
             arrays.append(self.classes.tasks)
+        if self.previous is not None:
+            arrays += arrays_of(self.previous)
         return self.nn.checkpoint_of(self.learner, arrays, ("transductive",))
 
 

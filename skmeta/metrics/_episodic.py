@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.base import clone, is_regressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, check_random_state
+from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmeta._compat import safe_indexing
@@ -51,6 +52,9 @@ class EpisodicScorer:
     Classes with too few rows give what they have, as in
     `skmeta.model_selection.EpisodeSplit`.
 
+    A search hands ``task`` on to ``fit`` of a learner, but not to a scorer: where a
+    learner was fitted by task, the scorer asks for `set_score_request`.
+
     Examples
     --------
     >>> from skmeta import MetricFewShotClassifier
@@ -79,14 +83,58 @@ class EpisodicScorer:
         self.n_query = n_query
         self.n_episodes = n_episodes
         self.random_state = random_state
+        self._wants_task = None
 
     def __repr__(self):
-        given = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        given = ", ".join(
+            f"{name}={value!r}" for name, value in vars(self).items() if name[0] != "_"
+        )
         return f"EpisodicScorer({given})"
 
     def __call__(self, estimator, X, y, *, task=None):
         """The mean score of the episodes: greater is better."""
+        learner = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        by_task = self._wants_task or getattr(learner, "_learned_by_task", False)
+        if by_task and task is None and self._wants_task is not False:
+            raise ValueError(
+                f"{type(learner).__name__} learned by task, and the scorer is given no "
+                "tasks. For episodes of one task each turn on metadata routing, "
+                "sklearn.set_config(enable_metadata_routing=True), and take "
+                "EpisodicScorer(...).set_score_request(task=True); for episodes of all "
+                "rows together set_score_request(task=False)."
+            )
         return self.evaluate(estimator, X, y, task=task).mean
+
+    def set_score_request(self, *, task):
+        """Say whether a search is to hand on ``task`` to the scorer.
+
+        Parameters
+        ----------
+        task : bool, str or None
+            True: episodes are of one task each. False: of all rows together, also
+            where the learner was fitted by task. A name is that under which ``fit`` of
+            the search has the tasks. None: a search with metadata routing raises where
+            it is given ``task``.
+
+        Returns
+        -------
+        EpisodicScorer
+            The scorer itself.
+        """
+        self._wants_task = task
+        return self
+
+    def get_metadata_routing(self):
+        """What a search is to hand on.
+
+        Returns
+        -------
+        MetadataRequest
+            A request of ``task`` for ``score``.
+        """
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="task", alias=self._wants_task)
+        return request
 
     def evaluate(self, estimator, X, y, *, task=None):
         """Scores of all episodes.

@@ -22,7 +22,12 @@ from skmeta.nn.encoders import (
 from skmeta.nn.losses import LOSSES, get_loss
 from skmeta.nn.metric import MetricSpace, episode_score
 from skmeta.nn.metric import objective as metric_objective
-from skmeta.nn.metric_heads import MetricHead, read_relation
+from skmeta.nn.metric_heads import (
+    MetricHead,
+    read_relation,
+    read_weights,
+    take_weights,
+)
 from skmeta.nn.objective import Space, Term, objective, validation_score
 from skmeta.nn.training import Plan, Remedies, resolve_device, train
 
@@ -53,8 +58,10 @@ __all__ = [
     "read_encoder",
     "read_relation",
     "read_space",
+    "read_weights",
     "resolve_device",
     "start_from",
+    "take_weights",
     "torch_generator",
     "torch_randomness",
     "train",

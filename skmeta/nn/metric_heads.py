@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from skmeta.nn.checkpoint import to_array, to_tensors
 from skmeta.nn.encoders import linear
 
 # Relation scores are of a prototype beside a query, through a layer so wide.
@@ -134,3 +135,13 @@ def read_relation(head):
                 for a in (layer.weight.T, layer.bias)
             )
         }
+
+
+def read_weights(head):
+    """All that a head learns, as arrays."""
+    return {name: to_array(value) for name, value in head.state_dict().items()}
+
+
+def take_weights(head, arrays):
+    """Go on from what `read_weights` read of such a head."""
+    head.load_state_dict(to_tensors(arrays))

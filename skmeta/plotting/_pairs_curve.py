@@ -10,15 +10,8 @@ from sklearn.utils import check_random_state
 
 from skmeta._compat import num_rows
 from skmeta.mapping._folds import read_splits
-from skmeta.plotting._style import (
-    COLOURS,
-    LINES,
-    MARKERS,
-    clear_spines,
-    import_matplotlib,
-    legend_inside,
-    open_axes,
-)
+from skmeta.plotting._curve import draw_curve
+from skmeta.plotting._style import import_matplotlib
 
 MARK = "skmeta-pairs-curve"  # curves of other calls in the same axes
 
@@ -163,38 +156,17 @@ class PairsCurveDisplay:
         PairsCurveDisplay
             The display itself.
         """
-        ax = open_axes(self, ax, (5.0, 3.6))
-        before = [line for line in ax.lines if line.get_gid() == MARK]
-        i = len(before)
         sizes, scores = np.asarray(self.n_pairs), np.asarray(self.scores, dtype=float)
-        mean = scores.mean(axis=1)
-        (self.line_,) = ax.plot(
-            sizes,
-            mean,
-            linestyle=LINES[i % len(LINES)],
-            marker=MARKERS[i % len(MARKERS)],
-            color=COLOURS[i % len(COLOURS)],
-            markersize=5,
-            label=self.name,
-            gid=MARK,
-        )
         deviation = scores.std(axis=1, ddof=1 if scores.shape[1] > 1 else 0)
-        self.band_ = ax.fill_between(
+        return draw_curve(
+            self,
+            ax,
             sizes,
-            mean - deviation,
-            mean + deviation,
-            color=COLOURS[i % len(COLOURS)],
-            alpha=0.15,
-            linewidth=0,
+            scores.mean(axis=1),
+            deviation,
+            mark=MARK,
+            xlabel="training pairs",
         )
-        ax.set_xscale("log")
-        every = _apart(np.r_[sizes, *(line.get_xdata() for line in before)])
-        ax.set_xticks(every, [f"{int(n):,}" for n in every])
-        ax.minorticks_off()
-        ax.set(xlabel="training pairs", ylabel=self.quantity)
-        clear_spines(ax)
-        legend_inside(ax)
-        return self
 
 
 def _splits(cv, X, y, groups, random):
@@ -204,16 +176,6 @@ def _splits(cv, X, y, groups, random):
         cv = folds(cv, shuffle=True, random_state=random)
     labels = None if y is None or np.ndim(y) > 1 else y
     return check_cv(cv).split(rows, labels, groups)
-
-
-def _apart(sizes, share=0.06):
-    """Sizes, the largest first, whose labels on a logarithmic axis do not touch."""
-    sizes = np.unique(sizes)[::-1]
-    place, kept = np.log(sizes), [0]
-    for i in range(1, len(sizes)):
-        if place[kept[-1]] - place[i] >= share * (place[0] - place[-1]):
-            kept.append(i)
-    return sizes[kept]
 
 
 def _check_sizes(n_pairs, most):

@@ -492,3 +492,40 @@ def test_a_factory_of_something_else_is_a_type_error():
     pytest.importorskip("torch")
     with pytest.raises(TypeError, match="the encoder made a int; a torch.nn.Module"):
         small(lambda: 3).fit(X_SEEN, Y_SEEN)
+
+
+def test_warm_start_goes_on():
+    pytest.importorskip("torch")
+    model = small("mlp", warm_start=True, max_iter=3).fit(X_SEEN, Y_SEEN)
+    first, losses = model.transform(X_NEW), model.loss_curve_
+    model.set_params(max_iter=1, learning_rate_init=1e-9).fit(X_SEEN, Y_SEEN)
+    assert_allclose(model.transform(X_NEW), first, atol=1e-4)  # it stays where it was
+    assert model.loss_curve_[0] < losses[0]
+    with pytest.raises(ValueError, match="weights of another shape"):
+        model.set_params(hidden_layer_sizes=(8,)).fit(X_SEEN, Y_SEEN)
+    with pytest.raises(ValueError, match="features"):
+        model.fit(X_SEEN[:, 1:], Y_SEEN)
+    with pytest.raises(ValueError, match="goes on from an encoder 'mlp'"):
+        model.set_params(encoder="whitened", head="relation").fit(X_SEEN, Y_SEEN)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"encoder": "whitened", "head": "relation"},
+        {"encoder": "conv4", "input_shape": (5, 6), "n_filters": 4},
+        {"encoder": lambda: __import__("torch").nn.Linear(30, 64)},
+        {"encoder": "auto"},
+        {"encoder": "identity"},
+    ],
+)
+def test_warm_start_of_every_encoder(params):
+    pytest.importorskip("torch")
+    params = {"warm_start": True, "max_iter": 2, "averaging": 0.0} | params
+    model = small(**params).fit(X_SEEN, Y_SEEN)
+    before, first = model.adapt(X_NEW, Y_NEW), model.encoder_
+    model.set_params(max_iter=1, learning_rate_init=1e-9).fit(X_SEEN, Y_SEEN)
+    assert model.encoder_ == first
+    after = model.adapt(X_NEW, Y_NEW)
+    share = np.mean(after.predict(X_NEW) == before.predict(X_NEW))
+    assert share > (0.6 if first == "conv4" else 0.99)  # its statistics follow

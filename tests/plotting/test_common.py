@@ -22,7 +22,12 @@ OF_MAPPER = {
         f.mapper, f.X, f.y, **k
     ),
 }
-OTHERS = {"PairsCurveDisplay", "RetrievalDisplay", "SearchSurfaceDisplay"}
+OTHERS = {
+    "AdaptationCurveDisplay",
+    "PairsCurveDisplay",
+    "RetrievalDisplay",
+    "SearchSurfaceDisplay",
+}
 
 
 @pytest.fixture(params=OF_MAPPER)
@@ -109,8 +114,9 @@ from skmeta import plotting
 for name in plotting.__all__:
     display = getattr(plotting, name)
     make = getattr(display, "from_search", None) or display.from_estimator
-    given = [None] * (1 + (name in ("PairsCurveDisplay", "SharedSpaceDisplay",
-                                    "CrossViewHeatmapDisplay", "RetrievalDisplay")))
+    more = {"AdaptationCurveDisplay": 2, "PairsCurveDisplay": 1, "RetrievalDisplay": 1,
+            "SharedSpaceDisplay": 1, "CrossViewHeatmapDisplay": 1}
+    given = [None] * (1 + more.get(name, 0))
     options = {"gallery_items": []} if name == "RetrievalDisplay" else {}
     try:
         make(*given, **options)
