@@ -187,6 +187,7 @@ def test_it_goes_through_a_search():
     assert len(epochs_of(monitor)) == 3 * (2 * 2 + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_it_goes_through_a_search_in_processes():
     pytest.importorskip("torch")

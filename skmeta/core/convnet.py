@@ -17,6 +17,8 @@ NORM_EPS = 1e-5  # added to a variance, as torch's normalisations have it
 GROUP_FILTERS = 8  # that are normalised together
 # Images with a shorter side are not pooled before the residual blocks.
 MIN_SIDE_TO_POOL = 16
+# Along a side, over which the last filters of a residual network are averaged.
+CELLS = 4
 
 
 class ConvNetwork(NamedTuple):
@@ -49,6 +51,32 @@ def conv4_pools(shape):
     """
     n_halvings = int(min(shape[1:])).bit_length() - 1
     return [block + n_halvings >= 4 for block in range(4)]
+
+
+def resnet_cells(shape):
+    """Weights with which `ResNet` averages its last filters over cells of the image.
+
+    Where in an image a feature stands tells as much as which it is: there are up to
+    four cells along a side.
+
+    Returns
+    -------
+    tuple of ndarray (n_cells, n_pixels)
+        Along the height and the width.
+    """
+    sides = shape[1:]
+    if min(sides) >= MIN_SIDE_TO_POOL:
+        sides = [side // 2 for side in sides]
+    return tuple(_cells((side + 3) // 4) for side in sides)  # two strides of 2
+
+
+def _cells(n_pixels):
+    n = min(n_pixels, CELLS)
+    weights = np.zeros((n, n_pixels), np.float32)
+    for i in range(n):
+        cell = slice(i * n_pixels // n, -(-(i + 1) * n_pixels // n))
+        weights[i, cell] = 1.0 / (cell.stop - cell.start)
+    return weights
 
 
 def forward(network, X):
@@ -111,6 +139,7 @@ def _resnet(network):
         for i in range(n_blocks)
     ]
     pool = min(network.shape[1:]) >= MIN_SIDE_TO_POOL
+    along_height, along_width = resnet_cells(network.shape)
 
     def apply(H):
         H = _convolved(H, stem.weights)
@@ -126,8 +155,10 @@ def _resnet(network):
                 H = H + shortcut.biases
             residual += H
             H = _rectified(residual, second.biases)
-        features = H.reshape(len(H), -1, H.shape[-1]).mean(axis=1)
-        return _linear(arrays, features)
+        n, height, width, n_filters = H.shape
+        H = along_height @ H.reshape(n, height, -1)
+        H = along_width @ H.reshape(n, -1, width, n_filters)
+        return _linear(arrays, np.moveaxis(H, -1, 1).reshape(n, -1))
 
     return apply
 

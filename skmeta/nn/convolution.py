@@ -13,6 +13,7 @@ from skmeta.core.convnet import (
     ConvNetwork,
     conv4_pools,
     n_groups,
+    resnet_cells,
 )
 from skmeta.nn.encoders import Dropout, linear
 
@@ -89,8 +90,8 @@ class ResNet(nn.Module):
     """A small residual network (He et al. 2016).
 
     One convolution, pooled where images are not tiny, then three blocks of two
-    convolutions, each after the first at half the sides and more filters; the average
-    over the image, and a linear layer.
+    convolutions, each after the first at half the sides and more filters; averages over
+    up to 4 by 4 cells of the image, and a linear layer.
 
     Parameters
     ----------
@@ -122,7 +123,14 @@ class ResNet(nn.Module):
             ]
         )
         self.dropout = Dropout(dropout, generator)
-        self.linear = linear(4 * width, n_out, generator)
+        cells = resnet_cells(self.shape)
+        n_cells = len(cells[0]) * len(cells[1])
+        # Averages by products, which are deterministic on every device.
+        for side, weights in zip(("height", "width"), cells, strict=True):
+            self.register_buffer(
+                f"along_{side}", torch.from_numpy(weights), persistent=False
+            )
+        self.linear = linear(4 * width * n_cells, n_out, generator)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, X):
@@ -130,7 +138,13 @@ class ResNet(nn.Module):
         H = F.relu(self.stem(_channels_last(X), self.pool))
         for block in self.blocks:
             H = block(H)
-        return self.linear(self.dropout(H.mean(dim=(2, 3))))
+        return self.linear(self.dropout(self._cells(H).flatten(1)))
+
+    def _cells(self, H):
+        """Averages (n, n_filters, ...) over cells of the image."""
+        if H.shape[2:] == (len(self.along_height), len(self.along_width)):
+            return H
+        return self.along_height @ H @ self.along_width.T
 
     def of_tasks(self, params, X):
         """Encodings (n_tasks, n, n_out), each task's by parameters of its own.
@@ -141,7 +155,7 @@ class ResNet(nn.Module):
         H = F.relu(self.stem.of_tasks(params, "stem.", H, len(X), self.pool))
         for i, block in enumerate(self.blocks):
             H = block.of_tasks(params, f"blocks.{i}.", H, len(X))
-        H = H.mean(dim=(2, 3)).unflatten(1, (len(X), -1))
+        H = self._cells(H).flatten(1).unflatten(1, (len(X), -1))
         return _linear_of_tasks(params, H)
 
     def network(self, means, scales):

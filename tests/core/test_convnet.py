@@ -1,5 +1,6 @@
 """Convolutional networks in numpy: against plain sums, and rows beside other rows."""
 
+import math
 import pickle
 import tracemalloc
 
@@ -10,7 +11,15 @@ from scipy.signal import correlate
 from skmeta.core import convnet
 from skmeta.core.convnet import ConvNetwork, forward
 
-SHAPES = [(1, 28, 28), (4, 32, 32), (3, 8, 8), (2, 15, 23), (1, 5, 4), (1, 40, 6)]
+SHAPES = [
+    (1, 28, 28),
+    (4, 32, 32),
+    (3, 8, 8),
+    (2, 15, 23),
+    (1, 5, 4),
+    (1, 40, 6),
+    (1, 50, 90),
+]
 
 
 def unit(rng, arrays, name, n_in, n_out, side=3):
@@ -42,7 +51,9 @@ def make(kind, shape, width=5, n_out=4, seed=0):
             unit(rng, arrays, f"blocks.{i}.second", n_filters, n_filters)
             if i:
                 unit(rng, arrays, f"blocks.{i}.shortcut", n_in, n_filters, side=1)
-        n_features = 4 * width
+        pool = 2 if min(shape[1:]) >= 16 else 1
+        sides = [math.ceil(math.ceil(side // pool / 2) / 2) for side in shape[1:]]
+        n_features = 4 * width * min(sides[0], 4) * min(sides[1], 4)
     weights = rng.normal(size=(n_out, n_features)) / np.sqrt(n_features)
     arrays["linear.weight"] = weights.astype(np.float32)
     arrays["linear.bias"] = rng.normal(size=n_out).astype(np.float32)
@@ -71,6 +82,16 @@ def pooled(H):
     return H.reshape(n, height // 2, 2, width // 2, 2).max(axis=(2, 4))
 
 
+def averaged(H, axis):
+    """Means over four cells of an axis, each of all pixels that it touches."""
+    n = H.shape[axis]
+    if n <= 4:
+        return H
+    pixel = np.arange(n)
+    cells = [(pixel + 1 > i * n / 4) & (pixel < (i + 1) * n / 4) for i in range(4)]
+    return np.stack([H.compress(c, axis).mean(axis) for c in cells], axis)
+
+
 def reference(network, image):
     """The output of one image, as the papers have it: layer by layer, in float64."""
     arrays, side = network.arrays, min(network.shape[1:])
@@ -93,7 +114,7 @@ def reference(network, image):
             residual = convolved(arrays, f"{name}.second", np.maximum(residual, 0))
             H = convolved(arrays, f"{name}.shortcut", H, stride) if i else H
             H = np.maximum(residual + H, 0)
-        features = H.mean(axis=(1, 2))
+        features = averaged(averaged(H, 1), 2).ravel()
     return arrays["linear.weight"].astype(float) @ features + arrays["linear.bias"]
 
 
@@ -157,7 +178,7 @@ def test_no_rows_and_rows_that_are_not_finite(kind):
 
 
 def test_blocks_of_rows_are_bounded():
-    for shape in SHAPES:
+    for shape in SHAPES[:-1]:
         assert convnet._image_bytes(make("conv4", shape, width=64)) < 2**20
     large = make("resnet", (3, 100, 100), width=64)
     X = images(large.shape, 12).astype(np.float32)
