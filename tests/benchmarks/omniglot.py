@@ -1,6 +1,6 @@
 """How well few-shot learners tell apart characters of alphabets they have never seen.
 
-``python tests/benchmarks/omniglot.py train MODEL [--method METHOD] [--passes N]
+``python tests/benchmarks/omniglot.py train MODEL [--method METHOD] [--updates N]
 [--all]`` trains on drawings of the characters of 24 alphabets (``--all``: of all 30),
 saves the model, and judges it on the other 6; ``... judge MODEL [FILE]`` judges a saved
 model on the characters of any file of the same form: ``images`` (n, 28, 28), ``labels``
@@ -36,7 +36,7 @@ N_QUERY = {1: 5, 5: 5}
 
 IMAGES = {
     "encoder": "resnet",
-    "n_components": 128,
+    "n_components": 256,
     "dropout": 0.0,
     "augment": "affine",
     "class_rotations": True,
@@ -61,15 +61,20 @@ STEPS = {
     "n_filters": 32,
     "random_state": 0,
 }
-METHODS = {
+BATCHES = {
     "prototype": MetricFewShotClassifier("prototype", "cosine", **IMAGES),
     "matching": MetricFewShotClassifier("matching", "cosine", **IMAGES),
     "ridge": MetricFewShotClassifier("ridge", **IMAGES),
+}
+STEPPING = {
     "maml": MAMLFewShotClassifier(algorithm="maml", **STEPS),
     "reptile": MAMLFewShotClassifier(algorithm="reptile", **STEPS),
+}
+CLOSED = {
     "pixels": MetricFewShotClassifier(encoder="identity"),
     "simpleshot": MetricFewShotClassifier("simpleshot", encoder="identity"),
 }
+METHODS = BATCHES | STEPPING | CLOSED
 
 
 def read(path):
@@ -133,18 +138,22 @@ def pick_any(labels, rng):
     return np.transpose(pairs)
 
 
-def train(method, passes, rows, everything):
-    """A fitted learner; ``passes`` is of meta-updates for those that step."""
+def train(method, n_updates, rows, everything):
+    """A fitted learner, after so many batches or meta-updates."""
     images, labels, alphabet, _ = (a if a is None else a[rows] for a in everything)
     learner = METHODS[method]
-    if passes is not None:
-        learner.set_params(max_iter=passes)
     start = time.perf_counter()
-    if method in ("pixels", "simpleshot"):
+    if method in BATCHES:
+        batch = IMAGES["batch_classes"] * IMAGES["batch_shots"]
+        n_batches = len(images) * (1 - IMAGES["validation_fraction"]) / batch
+        n_passes = max(1, round(n_updates / n_batches))
+        learner.set_params(max_iter=n_passes, n_iter_no_change=n_passes)
+        learner.fit(images, labels, task=alphabet)
+    elif method in STEPPING:
+        learner.set_params(max_iter=n_updates, n_iter_no_change=n_updates)
         learner.fit(images, labels)
     else:
-        learner.set_params(n_iter_no_change=learner.max_iter)
-        learner.fit(images, labels, task=alphabet)
+        learner.fit(images, labels)
     print(f"{method}: trained in {(time.perf_counter() - start) / 60:.1f} minutes")
     return learner
 
@@ -156,16 +165,14 @@ def main():
     parser.add_argument("model", help="where the model is saved")
     parser.add_argument("file", nargs="?", default=BACKGROUND)
     parser.add_argument("--method", choices=list(METHODS), default="prototype")
-    parser.add_argument("--passes", type=int, help="over the drawings, or meta-updates")
+    parser.add_argument("--updates", type=int, default=3500, help="batches trained on")
     parser.add_argument("--all", action="store_true", help="train on all alphabets")
-    parser.add_argument("--set", nargs=2, action="append", default=[])
     given = parser.parse_args()
-    METHODS[given.method].set_params(**{k: eval(v) for k, v in given.set})
     everything = read(given.file)
     kept = held_out(everything[2])
     if given.command == "train":
         rows = np.ones(len(kept), bool) if given.all else ~kept
-        learner = train(given.method, given.passes, rows, everything)
+        learner = train(given.method, given.updates, rows, everything)
         skmeta.save(learner, given.model)
         if given.all:
             return
