@@ -28,11 +28,14 @@ class ClassMoments(NamedTuple):
 
 
 def class_means(rows, codes, n_classes):
-    """Means (n_classes, n_features) and counts (n_classes,); each class has rows."""
+    """Means (..., n_classes, n_features) of rows (..., n_rows, n_features), and counts.
+
+    Each class has rows.
+    """
     order = np.argsort(codes, kind="stable")
     counts = np.bincount(codes, minlength=n_classes)
     starts = np.cumsum(counts) - counts
-    sums = np.add.reduceat(rows[order], starts, axis=0, dtype=np.float64)
+    sums = np.add.reduceat(rows[..., order, :], starts, axis=-2, dtype=np.float64)
     return sums / counts[:, None], counts
 
 

@@ -38,9 +38,9 @@ def _same(array):
 def unit_rows(Z):
     """Rows at length 1; a row of zeros stays one, at distance 1 from everything."""
     # The largest entry comes out first, so that squares neither over- nor underflow.
-    largest = np.abs(Z).max(axis=1, keepdims=True, initial=0.0)
+    largest = np.abs(Z).max(axis=-1, keepdims=True, initial=0.0)
     Z = Z / np.where(largest > 0, largest, 1)
-    norms = np.linalg.norm(Z, axis=1, keepdims=True)
+    norms = np.linalg.norm(Z, axis=-1, keepdims=True)
     return Z / np.where(norms > 0, norms, 1)
 
 

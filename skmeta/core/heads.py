@@ -54,10 +54,13 @@ class Head(NamedTuple):
 
 
 def similarities(Q, P, metric):
-    """How near rows are (n_queries, n_rows): -d^2 of squared metrics, else -d.
+    """How near rows are (..., n_queries, n_rows): -d^2 of squared metrics, else -d.
 
     With "cosine" and "dot" that is the cosine less 1, and the product.
     """
+    if P.ndim > 2:
+        one_by_one = zip(Q, P, strict=True)
+        return np.stack([similarities(q, p, metric) for q, p in one_by_one])
     if metric.shifts:  # products round by the size of the rows
         shift = P.mean(axis=0)
         Q, P = Q - shift, P - shift
@@ -76,7 +79,7 @@ def _nearest_prototype(state, Q, given):
 def _keep_support(Z, codes, n_classes, given):
     order = np.argsort(codes, kind="stable")
     counts = np.bincount(codes, minlength=n_classes)
-    return {"support": Z[order], "counts": counts}
+    return {"support": Z[..., order, :], "counts": counts}
 
 
 def _attention(state, Q, given):
@@ -84,9 +87,9 @@ def _attention(state, Q, given):
     counts = state["counts"]
     starts = np.cumsum(counts) - counts
     S = similarities(Q, state["support"], given.metric) / given.temperature
-    largest = np.maximum.reduceat(S, starts, axis=1)  # (n_queries, n_classes)
-    S = np.exp(S - np.repeat(largest, counts, axis=1))
-    return largest + np.log(np.add.reduceat(S, starts, axis=1) / counts)
+    largest = np.maximum.reduceat(S, starts, axis=-1)  # (..., n_queries, n_classes)
+    S = np.exp(S - np.repeat(largest, counts, axis=-1))
+    return largest + np.log(np.add.reduceat(S, starts, axis=-1) / counts)
 
 
 def _ridge(Z, codes, n_classes, given):
@@ -95,17 +98,19 @@ def _ridge(Z, codes, n_classes, given):
     With fewer rows than columns by the matrix of products of rows (Woodbury).
     """
     means, counts = class_means(Z, codes, n_classes)
-    mean = means.mean(axis=0)
+    mean = means.mean(axis=-2, keepdims=True)
     root = np.sqrt(1.0 / (n_classes * counts[codes]))[:, None]
-    X = (Z - mean) * root  # (n_rows, n_features)
+    X = (Z - mean) * root  # (..., n_rows, n_features)
     Y = (np.eye(n_classes)[codes] - 1.0 / n_classes) * root
-    n, p = X.shape
-    variance = np.einsum("ij,ij->", X, X)
-    penalty = given.penalty * variance / min(n, p) if variance > 0 else 1.0
+    n, p = X.shape[-2:]
+    X_t = np.swapaxes(X, -1, -2)
+    variance = np.einsum("...ij,...ij->...", X, X)[..., None, None]
+    penalty = np.where(variance > 0, given.penalty * variance / min(n, p), 1.0)
     if n < p:
-        weights = X.T @ np.linalg.solve(X @ X.T + penalty * np.eye(n), Y)
+        Y = np.broadcast_to(Y, (*X.shape[:-2], *Y.shape))
+        weights = X_t @ np.linalg.solve(X @ X_t + penalty * np.eye(n), Y)
     else:
-        weights = np.linalg.solve(X.T @ X + penalty * np.eye(p), X.T @ Y)
+        weights = np.linalg.solve(X_t @ X + penalty * np.eye(p), X_t @ Y)
     return {"weights": weights, "mean": mean, "counts": counts}
 
 
@@ -135,19 +140,21 @@ def _predictive(state, Q, given):
     precision = 1.0 / variance
     centres = state["prototypes"] * shrunk
     # sum of (q - c)^2 / v, as products
-    logits = Q @ (centres * precision).T
+    logits = Q @ np.swapaxes(centres * precision, -1, -2)
     logits -= 0.5 * (Q**2 @ precision.T)
-    logits -= 0.5 * (np.sum(centres**2 * precision + np.log(variance), axis=1))
+    constant = np.sum(centres**2 * precision + np.log(variance), axis=-1)
+    logits -= 0.5 * constant[..., None, :]
     return logits / given.temperature
 
 
 def _related(state, Q, given):
     """A perceptron's score of each prototype beside each query."""
     weights, biases, out_weights, out_biases = given.relation
-    P, d = state["prototypes"], Q.shape[1]
-    of_prototypes = P @ weights[:d]  # (n_classes, width)
+    P, d = state["prototypes"], Q.shape[-1]
+    of_prototypes = P @ weights[:d]  # (..., n_classes, width)
     of_queries = Q @ weights[d:] + biases
-    H = np.maximum(of_prototypes + of_queries[:, None], 0.0)
+    H = of_prototypes[..., None, :, :] + of_queries[..., :, None, :]
+    np.maximum(H, 0.0, out=H)
     return ((H @ out_weights)[..., 0] + out_biases) / given.temperature
 
 
@@ -169,7 +176,11 @@ HEADS = {
 
 
 def learn(head, Z, codes, n_classes, given):
-    """The state of a head after a support of rows (n_rows, n_features)."""
+    """The state of a head after a support of rows (n_rows, n_features).
+
+    Supports (n_supports, n_rows, n_features) of the same codes may be learned at once;
+    `answer` then takes queries (n_supports, n_queries, n_features).
+    """
     if head.prepare is not None:
         Z = head.prepare(Z, given)
     return head.fit(Z, codes, n_classes, given)
@@ -200,10 +211,10 @@ N_REFINEMENTS = 10
 
 
 def answer(head, state, Q, given, *, transductive=False):
-    """Logits (n_queries, n_classes) of queries (n_queries, n_features).
+    """Logits (..., n_queries, n_classes) of queries (..., n_queries, n_features).
 
-    With ``transductive`` all queries refine the prototypes first, each by the
-    probabilities that it has of being of the class.
+    With ``transductive`` all queries, of one support, refine the prototypes first, each
+    by the probabilities that it has of being of the class.
     """
     if head.prepare is not None:
         Q = head.prepare(Q, given)

@@ -1,10 +1,12 @@
 """Episodes of held-out classes: what to choose by, and how sure to be."""
 
+from collections import defaultdict
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 
+from skmeta.core.blocks import row_slices
 from skmeta.core.calibration import Table, best_temperature, log_loss
 from skmeta.core.episodes import draw_episodes, eligible_tasks, pool_of, trials
 from skmeta.core.heads import HEADS, answer, learn
@@ -62,27 +64,47 @@ def held_pool(codes, tasks, held, n_way=2):
     return pool
 
 
-def logits_of(head, Z, trial, given):
-    """Logits (n_query, n_classes) after learning the trial's support."""
-    state = learn(head, Z[trial.support], trial.support_codes, trial.n_classes, given)
-    return answer(head, state, Z[trial.query], given)
+# What is learned at once: so many bytes of rows.
+BLOCK_BYTES = 16 * 2**20
+
+
+def logits_of(head, Z, drawn, given):
+    """Logits (n_query, n_classes) of each trial, after learning its support.
+
+    Trials of the same numbers of rows are learned at once.
+    """
+    alike = defaultdict(list)
+    for i, trial in enumerate(drawn):
+        codes = trial.support_codes.tobytes(), trial.query_codes.tobytes()
+        alike[codes, trial.n_classes].append(i)
+    found = [None] * len(drawn)
+    for members in alike.values():
+        one = drawn[members[0]]
+        n_rows = len(one.support) + len(one.query) * one.n_classes
+        for step in row_slices(len(members), 8 * n_rows * Z.shape[1], BLOCK_BYTES):
+            some = members[step]
+            support = Z[np.stack([drawn[i].support for i in some])]
+            query = Z[np.stack([drawn[i].query for i in some])]
+            state = learn(head, support, one.support_codes, one.n_classes, given)
+            for i, logits in zip(some, answer(head, state, query, given), strict=True):
+                found[i] = logits
+    return found
 
 
 def draw(fold, n_episodes, n_way, k_shot, n_query, seed):
-    """`Trial`s of a fold; the same for the same seed."""
+    """List of `Trial` of a fold; the same for the same seed."""
     rng = np.random.default_rng(seed)
-    return trials(draw_episodes(fold.pool, n_episodes, n_way, k_shot, n_query, rng))
+    drawn = draw_episodes(fold.pool, n_episodes, n_way, k_shot, n_query, rng)
+    return list(trials(drawn))
 
 
 def accuracies(head, fold, drawn):
     """Accuracy (n_trials,) of trials of a fold."""
+    found = logits_of(head, fold.Z, drawn, fold.given)
     return np.array(
         [
-            np.mean(
-                logits_of(head, fold.Z, trial, fold.given).argmax(axis=1)
-                == trial.query_codes
-            )
-            for trial in drawn
+            np.mean(logits.argmax(axis=1) == trial.query_codes)
+            for logits, trial in zip(found, drawn, strict=True)
         ]
     )
 
@@ -137,30 +159,27 @@ def calibrate(name, by_shots, penalty, n_way, k_shot, rng):
 
 
 def _draw(folds, k_shot, n_way, rng):
-    """Pairs of a fold and one of its trials."""
+    """Pairs of a fold and its trials."""
     n = -(-N_CALIBRATION // len(folds))
-    return [
-        (fold, trial)
+    draws = (
+        draw_episodes(fold.pool, n, n_way, k_shot, N_CALIBRATION_QUERIES, rng)
         for fold in folds
-        for trial in trials(
-            draw_episodes(fold.pool, n, n_way, k_shot, N_CALIBRATION_QUERIES, rng)
-        )
+    )
+    return [
+        (fold, list(trials(drawn))) for fold, drawn in zip(folds, draws, strict=True)
     ]
 
 
 def _temperature(head, drawn, penalty):
     """The best temperature for some trials, and its loss."""
-    codes = [trial.query_codes for _, trial in drawn]
+    codes = [trial.query_codes for _, some in drawn for trial in some]
 
     def logits(temperature):
+        changed = {"temperature": temperature, "penalty": penalty}
         return [
-            logits_of(
-                head,
-                fold.Z,
-                trial,
-                fold.given._replace(temperature=temperature, penalty=penalty),
-            )
-            for fold, trial in drawn
+            found
+            for fold, some in drawn
+            for found in logits_of(head, fold.Z, some, fold.given._replace(**changed))
         ]
 
     best, loss = best_temperature(logits(1.0), codes)

@@ -151,6 +151,24 @@ def test_simpleshot_is_a_nearest_centroid_of_centred_unit_rows():
     assert_array_equal(found.argmax(axis=1), expected)
 
 
+@pytest.mark.parametrize("n_features", [3, 12])  # "ridge" by columns, and by rows
+@pytest.mark.parametrize("name", HEADS)
+def test_many_supports_at_once_are_each_by_itself(name, n_features):
+    rng = np.random.default_rng(0)
+    codes = task()[1]
+    Z = rng.standard_normal((4, len(codes), n_features))
+    Q = rng.standard_normal((4, 9, n_features))
+    given = dict(mean=rng.standard_normal(n_features))
+    weights = rng.standard_normal((n_features, n_features))
+    given["axes"] = Axes(given["mean"], weights, rng.uniform(size=n_features))
+    shapes = [(2 * n_features, 5), *RELATION[1:]]
+    given["relation"] = tuple(rng.standard_normal(n) for n in shapes)
+    found = logits(name, Z, codes, Q, temperature=0.7, **given)
+    for i in range(4):
+        alone = logits(name, Z[i], codes, Q[i], temperature=0.7, **given)
+        assert_allclose(found[i], alone, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", HEADS)
 def test_order_of_the_support_and_names_of_classes_do_not_matter(name):
     Z, codes, Q = task()
