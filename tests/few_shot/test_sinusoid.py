@@ -30,7 +30,7 @@ def test_a_few_steps_of_maml():
     learner = MAMLFewShotRegressor(
         min_shot=3,
         standardize=False,
-        outer_lr=0.01,
+        outer_lr=0.007,
         meta_batch_size=25,
         max_iter=8000,
         early_stopping=False,
