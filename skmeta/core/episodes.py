@@ -70,6 +70,19 @@ def pool_of(classes, tasks=None):
     )
 
 
+def cells_of(codes, tasks):
+    """Codes (n_rows,) in which a class of two tasks is two classes.
+
+    Where no class has rows of two tasks they are the codes as they were.
+    """
+    if tasks is None:
+        return codes
+    pairs, cells = np.unique(
+        np.column_stack([tasks, codes]), axis=0, return_inverse=True
+    )
+    return codes if len(pairs) == codes.max() + 1 else cells.reshape(-1)
+
+
 def draw_episodes(pool, n_episodes, n_way, k_shot, n_query, rng):
     """Draw episodes of ``n_way`` classes of one task each.
 
@@ -152,6 +165,7 @@ def draw_subsets(sizes, k, rng):
         All of them, then `NONE`, where a size is less than k.
     """
     sizes = np.asarray(sizes)
+    wanted, k = k, min(k, int(sizes.max(initial=0)))
     drawn = np.full((len(sizes), k), NONE)
     for step in range(k):
         # Floyd: the last number allowed grows from size - k to size - 1; a number that
@@ -162,7 +176,8 @@ def draw_subsets(sizes, k, rng):
         drawn[:, step] = np.where(last < 0, NONE, np.where(taken, last, number))
     keys = rng.random(drawn.shape)
     keys[drawn == NONE] = 2.0
-    return np.take_along_axis(drawn, keys.argsort(axis=1), axis=1)
+    drawn = np.take_along_axis(drawn, keys.argsort(axis=1), axis=1)
+    return np.pad(drawn, ((0, 0), (0, wanted - k)), constant_values=NONE)
 
 
 class Trial(NamedTuple):

@@ -198,6 +198,8 @@ def answer_in_blocks(head, state, Q, given):
     n, n_classes = len(Q), len(state["counts"])
     Q = np.pad(Q, ((0, -n % ROWS_AT_A_TIME), (0, 0)))
     width = max(len(state.get("support", ())), n_classes, Q.shape[1])
+    if head.needs_training:  # a perceptron of each query beside each class
+        width = max(width, n_classes * given.relation[0].shape[1])
     logits = np.empty((len(Q), n_classes))
     tile_bytes = 8 * ROWS_AT_A_TIME * width
     for step in row_slices(len(Q) // ROWS_AT_A_TIME, tile_bytes, BLOCK_BYTES):

@@ -3,6 +3,7 @@
 import copy
 import math
 from abc import ABCMeta, abstractmethod
+from contextlib import contextmanager
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -86,6 +87,17 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator, metaclass=ABCMeta):
         self._adapt(X, y)
         return self
 
+    @contextmanager
+    def _whole_or_not_at_all(self):
+        """A fit that fails leaves the estimator as it was."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
     def __sklearn_clone__(self):
         cloned = clone_parametrized(self)
         if self._adapted_with is not None:
@@ -130,10 +142,16 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator, metaclass=ABCMeta):
         if self.input_shape is None:
             return
         shape = tuple(self.input_shape)
-        if self._entry_ndim == 1 and math.prod(shape) != self._entry_shape[0]:
+        entry = self._entry_shape
+        if self._entry_ndim > 1 and shape not in (entry, (1, *entry)):
+            raise ValueError(
+                f"input_shape={shape} is for flat rows of such images; X has entries "
+                f"of shape {entry}. Leave it None."
+            )
+        if self._entry_ndim == 1 and math.prod(shape) != entry[0]:
             raise ValueError(
                 f"input_shape={shape} has {math.prod(shape)} numbers, but rows of X "
-                f"have {self._entry_shape[0]}."
+                f"have {entry[0]}."
             )
 
     def _read_classes(self, X, y, name):
@@ -162,11 +180,23 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator, metaclass=ABCMeta):
         return codes
 
 
+def checked_answers(found):
+    """What is predicted, or an error where it is not finite."""
+    if not np.isfinite(found).all():
+        raise ValueError(
+            "An answer is not finite: numbers in X, here or in the support, are so "
+            "large that their products overflow. Scale X."
+        )
+    return found
+
+
 def _dtype_of(dtype):
     return np.float32 if dtype in SMALL else float_dtype(dtype)
 
 
 def _same(a, b):
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_same(a[name], b[name]) for name in a)
     try:
         return bool(a == b)
     except (ValueError, TypeError):  # arrays

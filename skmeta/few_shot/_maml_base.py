@@ -13,7 +13,7 @@ from skmeta._progress import Epochs
 from skmeta._torch import encode, torch_backend
 from skmeta.core.network import ACTIVATIONS
 from skmeta.core.projection import project
-from skmeta.few_shot._base import BaseFewShot
+from skmeta.few_shot._base import BaseFewShot, checked_answers
 from skmeta.few_shot._maml_fit import MetaFit, epochs_of
 
 ENCODERS = ("mlp", "conv4", "resnet")
@@ -134,6 +134,17 @@ class BaseMAML(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseFewShot):
     def _inputs(self):
         return self._meta.means, self._meta.scales
 
+    @property
+    def _goes_on(self):
+        return self.warm_start and hasattr(self, "_meta")
+
+    def _check_steps(self):
+        if self.algorithm == "reptile" and self.inner_lr == 0:
+            raise ValueError(
+                "algorithm='reptile' goes towards where the steps lead, and with "
+                "inner_lr=0 they lead nowhere."
+            )
+
     def _steps(self, n_steps):
         if n_steps is None:
             return self.n_inner_steps
@@ -160,6 +171,8 @@ class BaseMAML(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseFewShot):
 
     def _outputs(self, X):
         check_is_fitted(self)
-        H = self._features(self._read_X(X, reset=False)).astype(np.float64)
-        head = self._task["head"]
-        return project(H, np.zeros(len(head) - 1), head[:-1]) + head[-1]
+        X, head = self._read_X(X, reset=False), self._task["head"]
+        with np.errstate(over="ignore", invalid="ignore"):
+            H = self._features(X).astype(np.float64)
+            found = project(H, np.zeros(len(head) - 1), head[:-1]) + head[-1]
+        return checked_answers(found)

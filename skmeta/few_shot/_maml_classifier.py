@@ -8,6 +8,7 @@ from sklearn.base import ClassifierMixin
 
 from skmeta._compat import Interval, StrOptions, fit_context
 from skmeta.core.classes import typical_shots
+from skmeta.core.episodes import cells_of
 from skmeta.few_shot._maml_base import ALGORITHMS, BaseMAML
 from skmeta.model_selection._splitters import checked_pool
 
@@ -111,7 +112,8 @@ class MAMLFewShotClassifier(ClassifierMixin, BaseMAML):
     Losses weigh the classes of a support alike, whatever their shots. All tasks of a
     meta-update run at once; what is fitted is numpy. Memory of a meta-update is about
     ``task_chunk_size * (n_inner_steps + 1)`` times the weights and the activations of
-    one task's rows.
+    one task's rows; `fit` ends by adapting to all rows, whose activations are in memory
+    at once.
 
     References
     ----------
@@ -240,17 +242,22 @@ class MAMLFewShotClassifier(ClassifierMixin, BaseMAML):
         """
         if self._adapted_with is not None:
             return self._fit_again(X, y)
+        with self._whole_or_not_at_all():
+            self._fit(X, y, task)
+        return self
+
+    def _fit(self, X, y, task):
         self._check_encoder()
-        rows = self._read_X(X, reset=True)
+        self._check_steps()
+        rows = self._read_X(X, reset=not self._goes_on)
         self._check_input_shape()
         classes, codes = self._read_classes(rows, y, "y")
         tasks = self._read_tasks(rows, task)
         checked_pool(classes, codes, tasks, self.n_way)
         with self._epochs(X, y) as epochs:
-            self._meta_train(rows, codes, None, tasks, epochs)
+            self._meta_train(rows, cells_of(codes, tasks), None, tasks, epochs)
             self._learn(rows, codes, classes, None)
             self._n_features_out = len(self._task["head"]) - 1
-        return self
 
     def _adapt(self, X, y, n_steps=None):
         n_steps = self._steps(n_steps)
@@ -282,7 +289,9 @@ class MAMLFewShotClassifier(ClassifierMixin, BaseMAML):
         return self.classes_[np.argmax(outputs, axis=1)]
 
     def predict_proba(self, X):
-        """Probabilities of the classes, calibrated on episodes of held-out classes.
+        """Probabilities of the classes, calibrated on episodes.
+
+        They are of held-out classes, or of those trained on where none are held out.
 
         Parameters
         ----------

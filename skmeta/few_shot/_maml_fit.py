@@ -86,7 +86,7 @@ class MetaFit:
         self.nn, self.maml = backend, maml_backend
         self.rng = np.random.default_rng(seed)
         self.seed = int(self.rng.integers(2**31))
-        self.shape = entry_shape(estimator, X)
+        self.shape = None if estimator.encoder == "mlp" else entry_shape(estimator, X)
         if isinstance(estimator.encoder, str):
             backend.check_encoder(estimator.encoder, "encoder", self.shape)
         self.device = backend.resolve_device(estimator.device)

@@ -189,8 +189,18 @@ device, random_state
         """
         if self._adapted_with is not None:
             return self._fit_again(X, y)
+        with self._whole_or_not_at_all():
+            self._fit(X, y, task)
+        return self
+
+    def _fit(self, X, y, task):
         self._check_encoder()
-        rows = self._read_X(X, reset=True)
+        self._check_steps()
+        if self.min_shot is not None and self.min_shot > self.k_shot:
+            raise ValueError(
+                f"min_shot={self.min_shot} is more than k_shot={self.k_shot}."
+            )
+        rows = self._read_X(X, reset=not self._goes_on)
         self._check_input_shape()
         numbers = self._read_numbers(rows, y, reset=True)
         tasks = self._read_tasks(rows, task)
@@ -205,16 +215,20 @@ device, random_state
             self._meta_train(rows, None, numbers, tasks, epochs)
             self._learn(rows, numbers, None)
             self._n_features_out = len(self._task["head"]) - 1
-        return self
 
     def _adapt(self, X, y, n_steps=None):
+        if n_steps is not None and self._meta.recipe.algorithm == "ridge":
+            raise ValueError(
+                f"n_steps={n_steps!r}: algorithm='ridge' has no inner loop, and adapts "
+                "in closed form."
+            )
         n_steps = self._steps(n_steps)
         rows = self._read_X(X, reset=False)
         self._learn(rows, self._read_numbers(rows, y, reset=False), n_steps)
 
     def _read_numbers(self, X, y, *, reset):
         """Numbers (n_rows, n_outputs), standardised as those trained on."""
-        goes_on = not reset or (self.warm_start and hasattr(self, "_meta"))
+        goes_on = not reset or self._goes_on
         target = read_numbers(
             y,
             type(self).__name__,

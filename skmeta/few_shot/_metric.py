@@ -18,9 +18,10 @@ from skmeta._compat import Interval, StrOptions, fit_context
 from skmeta._progress import Epochs
 from skmeta.core.classes import typical_shots
 from skmeta.core.distances import METRICS
+from skmeta.core.episodes import cells_of
 from skmeta.core.heads import HEADS, answer, answer_in_blocks, learn
 from skmeta.core.network import ACTIVATIONS
-from skmeta.few_shot._base import BaseFewShot
+from skmeta.few_shot._base import BaseFewShot, checked_answers
 from skmeta.few_shot._embedding import Embedding, metric_of
 from skmeta.few_shot._held_out import nearest
 from skmeta.few_shot._metric_fit import CLOSED, Classes, given_of, meta_train
@@ -362,6 +363,11 @@ class MetricFewShotClassifier(
         """
         if self._adapted_with is not None:
             return self._fit_again(X, y)
+        with self._whole_or_not_at_all():
+            self._fit(X, y, task)
+        return self
+
+    def _fit(self, X, y, task):
         self._check_parameters()
         previous = None
         if self.warm_start and getattr(self, "_head_weights", None) is not None:
@@ -373,11 +379,10 @@ class MetricFewShotClassifier(
         warn_of_few_classes(len(classes), self.n_way)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with Epochs(self, X, y, self.max_iter) as epochs:
-            self._meta_train(
-                Classes(rows, codes, tasks, classes), seed, epochs, previous
-            )
+            cells = cells_of(codes, tasks)
+            names = classes if cells is codes else np.arange(cells.max() + 1)
+            self._meta_train(Classes(rows, cells, tasks, names), seed, epochs, previous)
             self._learn(rows, codes, classes)
-        return self
 
     def _adapt(self, X, y, n_steps=None):
         if n_steps is not None:
@@ -522,7 +527,11 @@ class MetricFewShotClassifier(
 
     def _logits(self, X):
         check_is_fitted(self)
-        Z = self._embedding(self._read_X(X, reset=False))
+        X = self._read_X(X, reset=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return checked_answers(self._answer(self._embedding(X)))
+
+    def _answer(self, Z):
         head, given = HEADS[self.head], given_of(self, self._for_heads, self._fine)
         if self.transductive:
             self._check_transductive()  # it may be chosen at any time

@@ -237,7 +237,8 @@ def _candidates(learner, classes):
         return candidates
     if classes.X[0].size <= MAX_WHITENED:
         candidates.append("whitened")
-    if find_spec("torch") and (shape is None or min(shape[1:]) >= MIN_SIDE):
+    images = shape is not None and len(shape) == 3 and min(shape[1:]) >= MIN_SIDE
+    if find_spec("torch") and (shape is None or images):
         candidates.append(trained)
     return candidates
 

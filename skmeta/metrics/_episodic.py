@@ -8,7 +8,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmeta._compat import safe_indexing
-from skmeta.core.episodes import draw_episodes, pool_of, trials
+from skmeta.core.episodes import draw_episodes, eligible_tasks, pool_of, trials
 from skmeta.exceptions import check_count
 from skmeta.model_selection._splitters import checked_pool, read_split_labels
 from skmeta.views._labels import read_labels
@@ -78,6 +78,7 @@ class EpisodicScorer:
         check_count("k_shot", k_shot)
         check_count("n_query", n_query)
         check_count("n_episodes", n_episodes, least=2)
+        check_count("random_state", random_state, least=0)
         self.n_way = n_way
         self.k_shot = k_shot
         self.n_query = n_query
@@ -93,7 +94,7 @@ class EpisodicScorer:
 
     def __call__(self, estimator, X, y, *, task=None):
         """The mean score of the episodes: greater is better."""
-        learner = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        learner = last_step(estimator)
         by_task = self._wants_task or getattr(learner, "_learned_by_task", False)
         if by_task and task is None and self._wants_task is not False:
             raise ValueError(
@@ -183,6 +184,11 @@ class EpisodicScorer:
         if regresses:
             check_consistent_length(X, y)
             n_way, pool = 1, pool_of(np.zeros(len(y), np.intp), tasks)
+            if len(eligible_tasks(pool, n_way)) == 0:
+                raise ValueError(
+                    "No task has two rows, one to learn from and one to be asked for; "
+                    f"n_samples = {len(y)}."
+                )
         else:
             names, codes = read_split_labels(X, y)
             pool = checked_pool(names, codes, tasks, n_way)
@@ -196,6 +202,7 @@ class EpisodicScorer:
             np.random.default_rng(seed),
         )
         y = np.asarray(y)
+        y = y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y
         scores = np.empty(self.n_episodes)
         for i, trial in enumerate(trials(drawn)):
             support, asked = (
@@ -203,6 +210,7 @@ class EpisodicScorer:
             )
             found = _learner_of(learner, support, y[trial.support]).predict(asked)
             own = y[trial.query]
+            found = np.reshape(found, own.shape)
             scores[i] = (
                 -np.mean((found - own) ** 2) if regresses else np.mean(found == own)
             )
@@ -216,12 +224,23 @@ class EpisodicScorer:
         )
 
 
+def last_step(estimator):
+    """The last step of Pipelines, and of what searches have found."""
+    if hasattr(estimator, "best_estimator_"):
+        return last_step(estimator.best_estimator_)
+    if isinstance(estimator, Pipeline):
+        return last_step(estimator[-1])
+    return estimator
+
+
 def _ready(estimator, X):
     """What is adapted or fitted to a support, and the rows as it takes them."""
+    if hasattr(last_step(estimator), "adapt"):
+        estimator = getattr(estimator, "best_estimator_", estimator)
     if isinstance(estimator, Pipeline):
         if len(estimator) > 1:
             X = estimator[:-1].transform(X)
-        estimator = estimator[-1]
+        return _ready(estimator[-1], X)
     if hasattr(estimator, "adapt"):
         check_is_fitted(estimator)
         if hasattr(estimator, "_on_embedded"):  # rows are embedded once, not each time

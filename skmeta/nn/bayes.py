@@ -138,4 +138,10 @@ class BayesianLearner(nn.Module):
 def _root(gram):
     """Cholesky factor of ``I + gram``."""
     eye = torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
-    return torch.linalg.cholesky(eye + gram)
+    try:
+        return torch.linalg.cholesky(eye + gram)
+    except torch.linalg.LinAlgError as error:
+        raise FloatingPointError(
+            "The features of the support are too large, or not finite, for its "
+            "equations to be solved: scale X, or leave standardize=True."
+        ) from error

@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from skmeta.exceptions import check_count
 from skmeta.metrics import EpisodicScorer
+from skmeta.metrics._episodic import last_step
 from skmeta.plotting._curve import draw_curve
 from skmeta.plotting._style import import_matplotlib
 
@@ -141,7 +142,7 @@ class AdaptationCurveDisplay:
         )
         if by_steps:
             check_count("k_shot", k_shot)
-        learner = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        learner = last_step(estimator)
         steps = hasattr(learner, "n_inner_steps") and learner.algorithm != "ridge"
         if by_steps and not steps:
             raise ValueError(
@@ -205,6 +206,7 @@ class AdaptationCurveDisplay:
 
 def _of_steps(estimator, n_steps):
     """The same learner, whose `adapt` takes so many steps."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
     if isinstance(estimator, Pipeline):
         *others, (name, learner) = estimator.steps
         return Pipeline([*others, (name, _of_steps(learner, n_steps))])

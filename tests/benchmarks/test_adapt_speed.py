@@ -73,4 +73,6 @@ def test_drawing(benchmark, race, table):
     race.run(benchmark, {"draw": draw}, 20)
     assert race.results["draw"].support.shape == (1000, 5, 5)
     table.section("drawing 1,000 episodes of 5 ways and 5 shots, 15 queries a class")
-    table.add("from 1e5 rows, 1,000 classes", race.best("draw"), {}, wanted="milliseconds")
+    table.add(
+        "from 1e5 rows, 1,000 classes", race.best("draw"), {}, wanted="milliseconds"
+    )

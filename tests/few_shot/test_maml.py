@@ -339,9 +339,9 @@ def test_batch_normalisation_is_refused():
 
 
 def test_numbers_of_steps_and_deviations(waves):
-    with pytest.raises(ValueError, match="n_steps must be a number of steps"):
-        waves.adapt(WAVE.X, WAVE.y, n_steps=-1)
     if waves.algorithm != "ridge":
+        with pytest.raises(ValueError, match="n_steps must be a number of steps"):
+            waves.adapt(WAVE.X, WAVE.y, n_steps=-1)
         with pytest.raises(ValueError, match="needs algorithm='ridge'"):
             waves.predict(WAVE.X, return_std=True)
     with pytest.raises(ValueError, match="2 column"):
