@@ -218,7 +218,7 @@ for (known, new), search in zip(folds, searches, strict=True):
         if features_of == "weighed":
             kept.append((learner.set_params(transductive=False), Z[asked], y[asked]))
 
-scores = pd.DataFrame(found)
+scores = pd.DataFrame(found).sort_index(axis=1)
 means = scores.mean().sort_index()
 half = 1.96 * scores.sem().sort_index()
 for features_of in inputs:
@@ -250,14 +250,14 @@ for features_of in inputs:
 # What the tables say:
 #
 # * **Features first.** The table adds a tenth and more to what the text alone gives.
-#   Features that are made of unlabelled packages of the new sections as well add .08 to
-#   .09 at one package a section and at five, whatever the classifier: the words of
-#   new sections have no place in features that were made without them.
+#   Features that are made of unlabelled packages of the new sections as well add
+#   about .08 at one package a section and at five, whatever the classifier: the words
+#   of new sections have no place in features that were made without them.
 # * **What is learned stands in for tuning.** On columns of unit variance the few-shot
 #   learner is ahead by .06 at one package and by .01 at five: from the known sections
 #   it knows which columns tell sections apart. Where a search has weighed the table,
 #   it is ahead by .02 at one package, and from two on there is no difference. With
-#   features of more rows it is ahead by .02 up to five packages.
+#   features of more rows it is ahead by .04 at one package and by .01 at five.
 # * **Transduction helps where there are few rows**: by .04 to .06 at one package, by
 #   .01 at five. At twenty it may do harm. In these episodes fifteen packages of each
 #   section are asked for, and none of any other, which suits it.
