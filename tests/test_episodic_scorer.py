@@ -355,8 +355,7 @@ def test_a_learner_that_was_not_fitted():
 def test_repr_says_how_to_make_it_again():
     scorer = EpisodicScorer(n_way=3, k_shot=2, random_state=5)
     assert repr(scorer) == (
-        "EpisodicScorer(n_way=3, k_shot=2, n_query=15, n_episodes=100, "
-        "random_state=5)"
+        "EpisodicScorer(n_way=3, k_shot=2, n_query=15, n_episodes=100, random_state=5)"
     )
     assert vars(eval(repr(scorer))) == vars(scorer)
 
