@@ -271,7 +271,7 @@ def test_adaptations_leave_memory_flat(waves):
     for _ in range(50):
         waves.adapt(WAVE.X, WAVE.y)
     before = resident()
-    for _ in range(150):
+    for _ in range(200):
         waves.adapt(WAVE.X, WAVE.y)
     assert resident() - before < 2e6
 

@@ -187,6 +187,7 @@ def test_fault_47_an_outer_loop_that_diverges():
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads /proc")
+@pytest.mark.slow
 def test_2000_adaptations_leave_memory_flat():
     learner = sinusoid_learner()
     made = make_sinusoid_tasks(1, 10, random_state=0)
