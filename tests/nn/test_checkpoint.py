@@ -2,8 +2,8 @@
 
 Run as a script, the file is what is killed: it imports torch once and forks a child for
 each life of a fit. ``test_checkpoint.py kills FOLDER N`` kills N times at random
-moments, ``test_checkpoint.py points FOLDER`` at each system call of a write, and by
-Ctrl-C.
+moments, ``test_checkpoint.py points FOLDER`` at each system call of a write, and
+``test_checkpoint.py interrupt FOLDER`` breaks a fit off by Ctrl-C.
 """
 
 import functools
@@ -149,7 +149,7 @@ def run_as_script(*arguments):
 def fates(tmp_path_factory):
     if torch.cuda.is_available():
         pytest.skip("a process that has used CUDA cannot fork")
-    return run_as_script("points", tmp_path_factory.mktemp("fates"))
+    return run_as_script("interrupt", tmp_path_factory.mktemp("fates"))
 
 
 @pytest.mark.slow
@@ -160,9 +160,10 @@ def test_fault_54_killed_two_hundred_times_it_ends_in_the_same_bits(tmp_path):
     assert set(found["digests"]) == {found["unbroken"]}
 
 
+@pytest.mark.slow
 @needs_fork
-def test_fault_54_killed_at_each_step_of_a_write_it_ends_in_the_same_bits(fates):
-    found = fates["points"]
+def test_fault_54_killed_at_each_step_of_a_write_it_ends_in_the_same_bits(tmp_path):
+    found = run_as_script("points", tmp_path)
     assert found["kills"] == len(POINTS)
     assert set(found["digests"]) == {found["unbroken"]}
     assert found["left"] == [str(i) for i in range(len(POINTS))]
@@ -589,13 +590,8 @@ if __name__ == "__main__":
     kind, folder, *n = sys.argv[1:]
     if kind == "kills":
         print(json.dumps(kills(folder, int(*n))))
+    elif kind == "points":
+        print(json.dumps(points(folder)))
     else:
-        folders = {name: os.path.join(folder, name) for name in ("a", "b")}
-        for name in folders.values():
-            os.mkdir(name)
-        found = {
-            "points": points(folders["a"]),
-            "interrupt": interrupt(folders["b"]),
-            "fingerprint": a_fingerprint(),
-        }
+        found = {"interrupt": interrupt(folder), "fingerprint": a_fingerprint()}
         print(json.dumps(found))
