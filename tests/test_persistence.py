@@ -424,7 +424,7 @@ def test_fault_34_pickle_has_equal_bits(case):
 
 # ---- writing -------------------------------------------------------------------------
 
-KILLS = 10
+KILLS = 20
 
 KILLED = """
 import os, random, signal, sys, time

@@ -186,28 +186,6 @@ def learn(head, Z, codes, n_classes, given):
     return head.fit(Z, codes, n_classes, given)
 
 
-# Logits, and what they are made of, of so many bytes at a time.
-BLOCK_BYTES = 16 * 2**20
-
-
-def answer_in_blocks(head, state, Q, given):
-    """The same in bounded memory, and for equal rows whatever stands beside them.
-
-    Rows are padded to full tiles, as in `skmeta.core.projection`.
-    """
-    n, n_classes = len(Q), len(state["counts"])
-    Q = np.pad(Q, ((0, -n % ROWS_AT_A_TIME), (0, 0)))
-    width = max(len(state.get("support", ())), n_classes, Q.shape[1])
-    if head.needs_training:  # a perceptron of each query beside each class
-        width = max(width, n_classes * given.relation[0].shape[1])
-    logits = np.empty((len(Q), n_classes))
-    tile_bytes = 8 * ROWS_AT_A_TIME * width
-    for step in row_slices(len(Q) // ROWS_AT_A_TIME, tile_bytes, BLOCK_BYTES):
-        rows = slice(step.start * ROWS_AT_A_TIME, step.stop * ROWS_AT_A_TIME)
-        logits[rows] = answer(head, state, Q[rows], given)
-    return logits[:n]
-
-
 # Rounds of refinement: further ones change few answers.
 N_REFINEMENTS = 10
 
@@ -231,3 +209,21 @@ def answer(head, state, Q, given, *, transductive=False):
         refined = state | {"prototypes": prototypes, "counts": counts}
         logits = head.logits(refined, Q, given)
     return logits
+
+
+def answer_in_blocks(head, state, Q, given):
+    """`answer` in bounded memory, and for equal rows whatever stands beside them.
+
+    Rows are padded to full tiles, as in `skmeta.core.projection`.
+    """
+    n, n_classes = len(Q), len(state["counts"])
+    Q = np.pad(Q, ((0, -n % ROWS_AT_A_TIME), (0, 0)))
+    width = max(len(state.get("support", ())), n_classes, Q.shape[1])
+    if given.relation is not None:  # a perceptron of each query beside each class
+        width = max(width, n_classes * given.relation[0].shape[1])
+    logits = np.empty((len(Q), n_classes))
+    tile_bytes = 8 * ROWS_AT_A_TIME * width
+    for step in row_slices(len(Q) // ROWS_AT_A_TIME, tile_bytes):
+        rows = slice(step.start * ROWS_AT_A_TIME, step.stop * ROWS_AT_A_TIME)
+        logits[rows] = answer(head, state, Q[rows], given)
+    return logits[:n]

@@ -71,8 +71,20 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator, metaclass=ABCMeta):
     def _adapt(self, X, y, n_steps=None):
         """Set what one task gives, in place."""
 
+    def _fit_or_adapt(self, X, y, task):
+        """`fit`: `_fit`, or, of what `adapt` returned, `adapt` to other rows."""
+        with self._whole_or_not_at_all():
+            if self._adapted_with is None:
+                self._fit(X, y, task)
+            else:
+                self._fit_again(X, y)
+        return self
+
+    @abstractmethod
+    def _fit(self, X, y, task):
+        """Meta-train, and adapt to all rows, in place."""
+
     def _fit_again(self, X, y):
-        """`fit` of what `adapt` returned: `adapt` to other rows."""
         now = self.get_params(deep=False)
         for name, value in self._adapted_with.items():
             if name in self._adapts:
@@ -85,7 +97,6 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator, metaclass=ABCMeta):
                     "not adapted, and fit that."
                 )
         self._adapt(X, y)
-        return self
 
     @contextmanager
     def _whole_or_not_at_all(self):
@@ -171,7 +182,7 @@ class BaseFewShot(SupportsCallbacks, BaseEstimator, metaclass=ABCMeta):
         return classes, codes
 
     def _read_tasks(self, X, task):
-        """Codes (n_rows,) of tasks, or None."""
+        """Codes (n_rows,) of tasks, or None; keeps which, for those who score."""
         self._learned_by_task = task is not None
         if task is None:
             return None

@@ -64,14 +64,10 @@ def held_pool(codes, tasks, held, n_way=2):
     return pool
 
 
-# What is learned at once: so many bytes of rows.
-BLOCK_BYTES = 16 * 2**20
-
-
 def logits_of(head, Z, drawn, given):
     """Logits (n_query, n_classes) of each trial, after learning its support.
 
-    Trials of the same numbers of rows are learned at once.
+    Trials of the same numbers of rows are learned at once, a block of them at a time.
     """
     alike = defaultdict(list)
     for i, trial in enumerate(drawn):
@@ -81,7 +77,7 @@ def logits_of(head, Z, drawn, given):
     for members in alike.values():
         one = drawn[members[0]]
         n_rows = len(one.support) + len(one.query) * one.n_classes
-        for step in row_slices(len(members), 8 * n_rows * Z.shape[1], BLOCK_BYTES):
+        for step in row_slices(len(members), 8 * n_rows * Z.shape[1]):
             some = members[step]
             support = Z[np.stack([drawn[i].support for i in some])]
             query = Z[np.stack([drawn[i].query for i in some])]

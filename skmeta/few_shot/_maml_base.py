@@ -105,7 +105,7 @@ class BaseMAML(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseFewShot):
 
     def _meta_train(self, rows, codes, numbers, tasks, epochs):
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        previous = getattr(self, "_meta", None) if self.warm_start else None
+        previous = self._meta if self._goes_on else None
         job = MetaFit(self, rows, codes, numbers, tasks, seed, previous)
         if previous is not None and not job.recipe.shares_weights(previous.recipe):
             raise ValueError(

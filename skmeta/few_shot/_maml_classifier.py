@@ -240,11 +240,7 @@ class MAMLFewShotClassifier(ClassifierMixin, BaseMAML):
         ImportError
             If torch is not installed.
         """
-        if self._adapted_with is not None:
-            return self._fit_again(X, y)
-        with self._whole_or_not_at_all():
-            self._fit(X, y, task)
-        return self
+        return self._fit_or_adapt(X, y, task)
 
     def _fit(self, X, y, task):
         self._check_encoder()

@@ -361,11 +361,7 @@ class MetricFewShotClassifier(
         ImportError
             If an encoder is to be trained and torch is not installed.
         """
-        if self._adapted_with is not None:
-            return self._fit_again(X, y)
-        with self._whole_or_not_at_all():
-            self._fit(X, y, task)
-        return self
+        return self._fit_or_adapt(X, y, task)
 
     def _fit(self, X, y, task):
         self._check_parameters()
@@ -380,7 +376,8 @@ class MetricFewShotClassifier(
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         with Epochs(self, X, y, self.max_iter) as epochs:
             cells = cells_of(codes, tasks)
-            names = classes if cells is codes else np.arange(cells.max() + 1)
+            names = np.empty(cells.max() + 1, classes.dtype)
+            names[cells] = classes[codes]
             self._meta_train(Classes(rows, cells, tasks, names), seed, epochs, previous)
             self._learn(rows, codes, classes)
 

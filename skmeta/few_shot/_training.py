@@ -238,10 +238,12 @@ class EncoderFit:
         if self.name != "whitened":
             network = before.embedding.network
             fresh = nn.read_encoder(encoder, *self.inputs, self.shape)
-            if not same_shapes(fresh, network):
+            kinds = [getattr(each, "activation", None) for each in (fresh, network)]
+            if kinds[0] != kinds[1] or not same_shapes(fresh, network):
                 raise ValueError(
-                    "warm_start=True goes on from weights of another shape; set it to "
-                    "False, or leave the encoder and n_components as they were."
+                    "warm_start=True goes on from weights of another shape, or of "
+                    "another activation; set it to False, or leave the encoder and "
+                    "n_components as they were."
                 )
             encoder.take(network)
         if same_shapes(nn.read_weights(head), before.head_weights):

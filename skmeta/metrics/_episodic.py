@@ -137,7 +137,7 @@ class EpisodicScorer:
         request.score.add_request(param="task", alias=self._wants_task)
         return request
 
-    def evaluate(self, estimator, X, y, *, task=None):
+    def evaluate(self, estimator, X, y, *, task=None, n_steps=None):
         """Scores of all episodes.
 
         Parameters
@@ -149,6 +149,8 @@ class EpisodicScorer:
             Labels; numbers for a regressor.
         task : array-like of shape (n_rows,), default=None
             An episode is of one task, and has classes of that task alone.
+        n_steps : int, default=None
+            Steps of the learner's inner loop; None is as many as it takes by itself.
 
         Returns
         -------
@@ -165,7 +167,8 @@ class EpisodicScorer:
         Raises
         ------
         ValueError
-            If no episode can be made of the rows.
+            If no episode can be made of the rows, or ``n_steps`` is given for a learner
+            without an inner loop.
         NotFittedError
             If a few-shot learner is not fitted.
 
@@ -208,20 +211,25 @@ class EpisodicScorer:
             support, asked = (
                 safe_indexing(X, rows) for rows in (trial.support, trial.query)
             )
-            found = _learner_of(learner, support, y[trial.support]).predict(asked)
             own = y[trial.query]
-            found = np.reshape(found, own.shape)
+            adapted = _learner_of(learner, support, y[trial.support], n_steps)
+            found = np.reshape(adapted.predict(asked), own.shape)
             scores[i] = (
                 -np.mean((found - own) ** 2) if regresses else np.mean(found == own)
             )
         mean = float(scores.mean())
-        half = float(Z_95 * scores.std(ddof=1) / np.sqrt(len(scores)))
+        half = float(half_width(scores))
         return Bunch(
             mean=mean,
             half_width=half,
             interval=(mean - half, mean + half),
             scores=scores,
         )
+
+
+def half_width(scores):
+    """Half of the 95 % interval of means (...,) of scores (..., n_episodes)."""
+    return Z_95 * scores.std(axis=-1, ddof=1) / np.sqrt(scores.shape[-1])
 
 
 def last_step(estimator):
@@ -248,8 +256,12 @@ def _ready(estimator, X):
     return estimator, X
 
 
-def _learner_of(estimator, X_support, y_support):
+def _learner_of(estimator, X_support, y_support, n_steps):
     """The estimator, adapted to a support; a clone fitted to it where none adapts."""
     if hasattr(estimator, "adapt"):
-        return estimator.adapt(X_support, y_support)
+        return estimator.adapt(X_support, y_support, n_steps=n_steps)
+    if n_steps is not None:
+        raise ValueError(
+            f"n_steps={n_steps!r}: {type(estimator).__name__} has no inner loop."
+        )
     return clone(estimator).fit(X_support, y_support)

@@ -211,7 +211,7 @@ def build(source, view):
     module = copy.deepcopy(source) if isinstance(source, nn.Module) else source()
     if not isinstance(module, nn.Module):
         raise TypeError(
-            f"The factory that is the encoder{_of(view)} made a "
+            f"The function that is to make the encoder{_of(view)} made a "
             f"{type(module).__name__}; a torch.nn.Module is needed."
         )
     return module.float()  # as the rows are

@@ -1,15 +1,13 @@
 """`AdaptationCurveDisplay`: how good a learner is by what it is adapted to."""
 
-import copy
 from collections.abc import Iterable
 
 import numpy as np
 from sklearn.base import is_regressor
-from sklearn.pipeline import Pipeline
 
 from skmeta.exceptions import check_count
 from skmeta.metrics import EpisodicScorer
-from skmeta.metrics._episodic import last_step
+from skmeta.metrics._episodic import half_width, last_step
 from skmeta.plotting._curve import draw_curve
 from skmeta.plotting._style import import_matplotlib
 
@@ -137,29 +135,21 @@ class AdaptationCurveDisplay:
         """
         import_matplotlib(f"{cls.__name__}.from_estimator")
         by_steps = n_steps is not None
-        sizes = _sizes(
-            "n_steps" if by_steps else "k_shot", n_steps if by_steps else k_shot
-        )
-        if by_steps:
-            check_count("k_shot", k_shot)
-        learner = last_step(estimator)
-        steps = hasattr(learner, "n_inner_steps") and learner.algorithm != "ridge"
-        if by_steps and not steps:
-            raise ValueError(
-                f"n_steps={n_steps!r} are steps of an inner loop, and "
-                f"{type(learner).__name__} has none."
-            )
+        name_of_sizes, sizes = ("n_steps", n_steps) if by_steps else ("k_shot", k_shot)
+        sizes = _sizes(name_of_sizes, sizes)
         scores = []
-        for size in sizes:
+        for size in sizes.tolist():
             scorer = EpisodicScorer(
                 n_way=n_way,
-                k_shot=k_shot if by_steps else int(size),
+                k_shot=k_shot if by_steps else size,
                 n_query=n_query,
                 n_episodes=n_episodes,
                 random_state=random_state,
             )
-            one = _of_steps(estimator, int(size)) if by_steps else estimator
-            scores.append(scorer.evaluate(one, X, y, task=task).scores)
+            steps = size if by_steps else None
+            found = scorer.evaluate(estimator, X, y, task=task, n_steps=steps)
+            scores.append(found.scores)
+        learner = last_step(estimator)
         if quantity is None:
             quantity = (
                 "minus the squared error on new tasks"
@@ -190,29 +180,17 @@ class AdaptationCurveDisplay:
             The display itself.
         """
         scores = np.asarray(self.scores, dtype=float)
-        half = 1.96 * scores.std(axis=1, ddof=1) / np.sqrt(scores.shape[1])
         by_steps = self.against == "steps"
         return draw_curve(
             self,
             ax,
             np.asarray(self.sizes),
             scores.mean(axis=1),
-            half,
+            half_width(scores),
             mark=MARK,
             xlabel="inner steps" if by_steps else "rows to adapt to, of each",
             log=not by_steps,
         )
-
-
-def _of_steps(estimator, n_steps):
-    """The same learner, whose `adapt` takes so many steps."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    if isinstance(estimator, Pipeline):
-        *others, (name, learner) = estimator.steps
-        return Pipeline([*others, (name, _of_steps(learner, n_steps))])
-    learner = copy.copy(estimator)
-    learner.n_inner_steps = n_steps
-    return learner
 
 
 def _sizes(name, sizes):

@@ -63,7 +63,7 @@ def sinusoid(n_repeats=4, n_tasks=1000, learners=WAVES):
         figures = {}
         for name, learner in learners.items():
             for steps in N_STEPS[name]:
-                title = name if steps is None else f"{name}, {steps} steps"
+                title = name if steps is None else f"{name}, steps: {steps}"
                 figures[title] = {
                     ("squared error", f"{k} points"): np.mean(
                         [wave_error(learner, *wave, k, steps) for wave in waves]
@@ -81,6 +81,7 @@ def wave_error(learner, X, y, k, steps):
 
 # ---- sections of packages, told from their descriptions ------------------------------
 
+BASE = "Nearest centroid"  # that others are compared with
 N_SECTIONS = 14  # that are judged on; the others are learned from
 BASELINES = {
     "Nearest centroid": NearestCentroid(),
@@ -136,6 +137,3 @@ def sections(n_repeats=5, n_episodes=600):
                 for title, value in figures[BASE].items()
             }
         yield figures
-
-
-BASE = "Nearest centroid"

@@ -1,8 +1,11 @@
 """What went wrong once: shared labels, odd shapes, failed fits, numbers too large."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import DataConversionWarning
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -86,8 +89,6 @@ def test_many_more_rows_than_there_are_cost_nothing():
 
 
 def test_answers_of_a_perceptron_are_in_bounded_memory():
-    import tracemalloc
-
     rng = np.random.default_rng(0)
     shapes = [(8, 64), (64,), (64, 1), (1,)]
     given = Given(relation=tuple(rng.standard_normal(n) for n in shapes))
@@ -125,10 +126,11 @@ def test_input_shape_is_for_flat_rows():
         metric(encoder="conv4", input_shape=(1, 2, 14)).fit(images, Y)
 
 
-def test_a_column_of_targets_scores_as_a_vector(recwarn):
+def test_a_column_of_targets_scores_as_a_vector():
     scorer = EpisodicScorer(n_episodes=20)
     model = metric().fit(X, Y)
-    found = scorer.evaluate(model, X_NEW, Y_NEW[:, None]).mean
+    with pytest.warns(DataConversionWarning):  # as scikit-learn's classifiers do
+        found = scorer.evaluate(model, X_NEW, Y_NEW[:, None]).mean
     assert found == scorer.evaluate(model, X_NEW, Y_NEW).mean
     y, task = WAVES.y, {"task": WAVES.task}
     column = scorer.evaluate(Ridge(), WAVES.X, y[:, None], **task).mean
@@ -177,6 +179,22 @@ def test_a_failed_refit_leaves_a_regressor_as_it_was(wrong):
     with pytest.raises((FloatingPointError, ValueError)):
         model.set_params(**wrong).fit(WAVES.X, 1000 * WAVES.y, task=WAVES.task)
     assert_array_equal(model.predict(WAVES.X[:5]), before)
+
+
+def test_a_failed_fit_of_what_is_adapted_leaves_it_as_it_was():
+    model = metric().fit(X, Y).adapt(X_NEW, Y_NEW)
+    before = model.predict(X_NEW)
+    with pytest.raises(ValueError):
+        model.fit(X_NEW, np.full(len(X_NEW), 3))
+    assert_array_equal(model.predict(X_NEW), before)
+
+
+def test_classes_of_tasks_are_named_by_their_labels():
+    # One row of each: an encoder cannot be trained, and the message has their labels.
+    pytest.importorskip("torch")
+    labels = np.array(["b", "a"] * 6)
+    with pytest.raises(ValueError, match="'a': 1"):
+        metric(encoder="mlp", n_way=2).fit(X[:12], labels, task=np.arange(12) // 2)
 
 
 def test_a_failed_refit_leaves_a_classifier_as_it_was():

@@ -1,6 +1,7 @@
 """`MetricFewShotClassifier` and `adapt`, as a user calls them."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -367,6 +368,7 @@ def small(encoder, head="prototype", **params):
 def test_a_module_embeds_rows(head):
     torch = pytest.importorskip("torch")
     module = torch.nn.Linear(30, 64)
+    before = module.weight.detach().clone()
     for encoder in (module, lambda: torch.nn.Linear(30, 64)):
         model = MetricFewShotClassifier(
             head,
@@ -380,7 +382,6 @@ def test_a_module_embeds_rows(head):
         assert model.transform(X_NEW).shape == (len(X_NEW), 64)
         adapted = model.adapt(X_NEW[:100], Y_NEW[:100])
         assert np.isfinite(adapted.predict_proba(X_NEW)).all()
-    before = module.weight.detach().clone()
     assert torch.equal(module.weight, before)  # a copy is trained
 
 
@@ -503,6 +504,9 @@ def test_warm_start_goes_on():
     assert model.loss_curve_[0] < losses[0]
     with pytest.raises(ValueError, match="weights of another shape"):
         model.set_params(hidden_layer_sizes=(8,)).fit(X_SEEN, Y_SEEN)
+    model.set_params(hidden_layer_sizes=(256,), activation="tanh")
+    with pytest.raises(ValueError, match="another activation"):
+        model.fit(X_SEEN, Y_SEEN)
     with pytest.raises(ValueError, match="features"):
         model.fit(X_SEEN[:, 1:], Y_SEEN)
     with pytest.raises(ValueError, match="goes on from an encoder 'mlp'"):
@@ -529,3 +533,16 @@ def test_warm_start_of_every_encoder(params):
     after = model.adapt(X_NEW, Y_NEW)
     share = np.mean(after.predict(X_NEW) == before.predict(X_NEW))
     assert share > (0.6 if first == "conv4" else 0.99)  # its statistics follow
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no compiler")
+def test_a_compiled_fit_comes_close():
+    pytest.importorskip("torch")
+    plain, compiled = (
+        small("mlp", dropout=0.0, compile=compile).fit(X_SEEN, Y_SEEN)
+        for compile in (False, True)
+    )
+    assert_allclose(compiled.loss_curve_, plain.loss_curve_, rtol=1e-2)
+    assert_allclose(compiled.validation_scores_, plain.validation_scores_, atol=0.02)

@@ -68,6 +68,8 @@ def test_against_steps(stepping, tmp_path):
     one = EpisodicScorer(k_shot=4, **FEW)
     found = one.evaluate(stepping, X_NEW, Y_NEW)  # three steps are the default
     np.testing.assert_array_equal(display.scores[1], found.scores)
+    none = one.evaluate(stepping, X_NEW, Y_NEW, n_steps=0)
+    np.testing.assert_array_equal(display.scores[0], none.scores)
     assert not np.array_equal(display.scores[0], found.scores)
     assert display.ax_.get_xlabel() == "inner steps"
     piped = make_pipeline(StandardScaler().fit(MADE.X), stepping)
@@ -89,10 +91,14 @@ def test_what_is_no_curve(learner, stepping):
         draw(learner, X_NEW, Y_NEW, k_shot=5)
     with pytest.raises(ValueError, match="k_shot must be an integer of at least 1"):
         draw(learner, X_NEW, Y_NEW, k_shot=(0, 5))
-    with pytest.raises(ValueError, match="MetricFewShotClassifier has none"):
+    with pytest.raises(ValueError, match="MetricFewShotClassifier has no inner loop"):
         draw(learner, X_NEW, Y_NEW, k_shot=5, n_steps=(1, 2))
     with pytest.raises(ValueError, match="k_shot must be an integer"):
         draw(stepping, X_NEW, Y_NEW, n_steps=(1, 2))
-    ridge = MAMLFewShotRegressor(algorithm="ridge")
-    with pytest.raises(ValueError, match="MAMLFewShotRegressor has none"):
-        draw(ridge, X_NEW, Y_NEW, k_shot=5, n_steps=(1, 2))
+    plain = LogisticRegression()
+    with pytest.raises(ValueError, match="LogisticRegression has no inner loop"):
+        draw(plain, X_NEW, Y_NEW, k_shot=5, n_steps=(1, 2))
+    ridge = MAMLFewShotRegressor(algorithm="ridge", max_iter=1, random_state=0)
+    ridge.fit(X_NEW, X_NEW[:, 0])
+    with pytest.raises(ValueError, match="algorithm='ridge' has no inner loop"):
+        draw(ridge, X_NEW, X_NEW[:, 0], k_shot=5, n_steps=(1, 2))
