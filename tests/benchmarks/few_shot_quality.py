@@ -34,7 +34,7 @@ WAVES = {
         standardize=False,
         outer_lr=0.007,
         meta_batch_size=25,
-        max_iter=27_000,
+        max_iter=20_000,
         early_stopping=False,
         random_state=0,
     ),
